@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Kamino. Read from the top: variables, probes, modules, rules. "make help" lists the targets.
+
+# ---- variables -------------------------------------------------------------
+comma := ,
+V ?= 0
+SAN ?=
+BREAK ?=
+O ?= build$(if $(SAN),-$(subst $(comma),-,$(SAN)))$(if $(BREAK),-break-$(BREAK))
+Q := $(if $(filter 1,$(V)),,@)
+say = $(if $(Q),@printf '  %-7s %s\n' $(1) $(2))
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+CFLAGS ?= -O2 -g
+KM_CFLAGS := -std=gnu11 -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+	-Wold-style-definition -Wpointer-arith -Wwrite-strings -Wvla -Wundef -Wcast-align \
+	-fno-omit-frame-pointer -fno-common -ffp-contract=off -pthread $(if $(WERROR),-Werror) \
+	$(if $(LTO),-flto) $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all)
+CPPFLAGS += -I. -D_GNU_SOURCE $(if $(BREAK),-DKM_BREAK_$(BREAK)=1)
+KM_LDFLAGS := -pthread $(if $(SAN),-fsanitize=$(SAN)) $(if $(LTO),-flto)
+
+# ---- probes ----------------------------------------------------------------
+PKGS := liburcu-qsbr jemalloc hwloc jansson inih libxxhash zlib sqlite3
+PKG_MISSING := $(strip $(foreach p,$(PKGS) cmocka,$(shell pkg-config --exists $(p) 2>/dev/null || echo $(p))))
+CPPFLAGS += $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lurcu-common -lm
+TEST_LIBS := $(shell pkg-config --libs cmocka 2>/dev/null) -ldl
+VERSION := 0.1.0
+REVISION := $(shell git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
+
+# ---- modules ---------------------------------------------------------------
+lib_SRC := base.c clock.c diag.c hist.c opts.c snap.c
+ring_SRC :=
+numa_SRC :=
+alloc_SRC :=
+cache_SRC :=
+core_SRC :=
+place_SRC :=
+tools_SRC :=
+MODULES := lib ring numa alloc cache core place
+LIB_SRC := $(foreach m,$(MODULES),$(addprefix $(m)/,$($(m)_SRC)))
+TOOL_SRC := $(addprefix tools/,$(tools_SRC))
+
+# Programs that "make check" runs, by the name of their source without .c.
+UNIT := lib_test
+MODEL :=
+STRESS :=
+# Scripts that "make check" runs; they print TAP and find the binary in $$KAMINO.
+SCRIPTS :=
+
+TESTS := $(addprefix $(O)/tests/unit/,$(UNIT)) $(addprefix $(O)/tests/model/,$(MODEL))
+STRESS_TESTS := $(addprefix $(O)/tests/stress/,$(STRESS))
+LIB_OBJ := $(LIB_SRC:%.c=$(O)/%.o)
+TOOL_OBJ := $(TOOL_SRC:%.c=$(O)/%.o)
+
+# ---- rules -----------------------------------------------------------------
+.PHONY: all deps check stress lint clean help
+.DEFAULT_GOAL := all
+.SECONDARY:
+
+all: $(O)/libkamino.a $(if $(tools_SRC),$(O)/kamino) ## the library and the command
+
+deps: ## install what is missing (Debian; root or sudo)
+	$(Q)scripts/deps.sh
+
+ifneq ($(PKG_MISSING),)
+$(O)/%.o: missing-packages
+.PHONY: missing-packages
+missing-packages:
+	@echo "kamino: missing libraries: $(PKG_MISSING); run 'make deps'" >&2; exit 1
+endif
+
+$(O)/%.o: %.c Makefile
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(KM_CFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+
+$(O)/libkamino.a: $(LIB_OBJ)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(O)/kamino: $(TOOL_OBJ) $(O)/libkamino.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(KM_CFLAGS) $(CFLAGS) $(KM_LDFLAGS) $(LDFLAGS) $^ $(LIBS) -o $@
+
+$(O)/tests/%: $(O)/tests/%.o $(O)/libkamino.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(KM_CFLAGS) $(CFLAGS) $(KM_LDFLAGS) $(LDFLAGS) $^ $(LIBS) $(TEST_LIBS) -o $@
+
+check: all $(TESTS) $(STRESS_TESTS) ## all tests, TAP through prove
+	$(Q)KAMINO=$(O)/kamino CMOCKA_MESSAGE_OUTPUT=TAP SECS=$${SECS:-2} \
+		prove --exec '' --timer $(TESTS) $(STRESS_TESTS) $(SCRIPTS)
+
+stress: $(STRESS_TESTS) ## the contended tests, SECS= seconds each (10)
+	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP SECS=$${SECS:-10} prove --exec '' --timer $(STRESS_TESTS)
+
+clean: ## remove this build
+	$(Q)rm -rf $(O)
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+-include $(LIB_OBJ:.o=.d) $(TOOL_OBJ:.o=.d) $(TESTS:=.d) $(STRESS_TESTS:=.d)

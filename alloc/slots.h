@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * alloc/slots.h - recycled cache slots of a few size classes out of one arena.
+ *
+ * A slot that comes back is kept for the next of its class; memory of another
+ * class is given back to the arena (which keeps its pages) only when the limit
+ * asks for it. Once every class has seen its peak, take() and give() fault no page.
+ */
+#ifndef KM_ALLOC_SLOTS_H
+#define KM_ALLOC_SLOTS_H
+
+#include "alloc/arena.h"
+
+struct km_slots;
+
+struct km_slots_stats {
+	uint64_t bytes; /* of slots taken and kept, as the arena rounds them */
+	uint64_t taken_bytes; /* of slots taken */
+	uint64_t fresh, recycled, returned; /* takes from the arena, from the pool; frees to the arena */
+	uint64_t refused;
+};
+
+/**
+ * km_slots_create() - a pool over @arena.
+ * @class_bytes: [class_nr], each at least 1.
+ * @bytes_max: hard limit on stats.bytes.
+ * @prefault: touch a fresh slot's pages in one go (MADV_POPULATE_WRITE) before use.
+ * Return: 0; -EINVAL; -ENOMEM.
+ */
+int km_slots_create(struct km_slots **out, struct km_arena *arena, uint32_t class_nr,
+		    const uint64_t *class_bytes, uint64_t bytes_max, bool prefault) KM_MUST_CHECK;
+/** km_slots_destroy() - all slots must have been given back. */
+void km_slots_destroy(struct km_slots *slots);
+
+/**
+ * km_slots_take() - a slot of @class_idx, contents undefined, aligned to 64 bytes
+ * (2 MiB for classes of at least 2 MiB).
+ * Return: NULL when the limit is reached.
+ */
+void *km_slots_take(struct km_slots *slots, uint32_t class_idx);
+void km_slots_give(struct km_slots *slots, uint32_t class_idx, void *slot);
+
+/** km_slots_class_bytes() - what one slot of the class counts against the limit. */
+uint64_t km_slots_class_bytes(const struct km_slots *slots, uint32_t class_idx);
+const struct km_slots_stats *km_slots_stats(const struct km_slots *slots);
+
+#endif

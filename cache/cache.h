@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * cache/cache.h - one agent's two-level cache: which types and rule objects
+ * it holds, what they weigh, and who goes first.
+ *
+ * The top level is keyed by request type and holds consolidated results; the
+ * lower level is keyed by rule object, i.e. (rule, values of its traits). While
+ * a consolidated result is cached, all the rule objects it was made of are
+ * pinned. Memory comes and goes through two callbacks, so the simulator links
+ * the same code with none behind it.
+ *
+ * Invariants (tests/model/cache_model.c cites them):
+ *  C1 the bytes of all objects never exceed cfg.bytes_max;
+ *  C2 a pinned rule object (pins > 0) is never evicted;
+ *  C3 pins equal the cached consolidated results that name the object, plus
+ *     the holds taken with km_cache_hold();
+ *  C4 objects leave in order of last use; a rule object that its last
+ *     consolidated result leaves behind is as old as that result;
+ *  C5 an id whose generation differs is absent.
+ *
+ * Context: one thread, the agent (or the simulator). Nothing here is shared.
+ * Source: Kamino, OSDI '25, sections 2.1 and 4.2.3.
+ */
+#ifndef KM_CACHE_CACHE_H
+#define KM_CACHE_CACHE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/base.h"
+
+enum km_cache_level {
+	KM_CACHE_TOP, /* consolidated results, by type id */
+	KM_CACHE_RULE, /* rule objects, by rule object id */
+	KM_CACHE_LEVEL_NR,
+};
+
+/* A name that outlives its index: ids are dense and recycled with a new gen. */
+struct km_key {
+	uint32_t id;
+	uint32_t gen;
+};
+
+struct km_cache_obj {
+	struct km_key key;
+	uint8_t level; /* enum km_cache_level */
+	bool present;
+	uint32_t pins; /* rule level: C3 */
+	uint32_t class_idx; /* the owner's size class, 0..cfg.class_nr - 1 */
+	uint64_t bytes;
+	uint64_t used_ns;
+	uint64_t rev; /* inventory revision it reflects; the owner's to write */
+	void *slot; /* the owner's memory, from ops->take() */
+	struct km_cache_obj *newer, *older; /* LRU; both NULL while pinned */
+	struct km_cache_obj **deps; /* top level: dep_nr pinned rule objects */
+	uint32_t dep_nr;
+};
+
+/**
+ * struct km_cache_ops - where slots come from.
+ * @take: memory for one object of @class_idx; NULL when the owner has none now,
+ *	in which case the cache evicts the oldest object and asks again.
+ * @give: the object's slot is free again.
+ */
+struct km_cache_ops {
+	void *(*take)(void *owner, uint32_t class_idx);
+	void (*give)(void *owner, uint32_t class_idx, void *slot);
+};
+
+struct km_cache_cfg {
+	uint32_t type_cap, rule_cap; /* ids are 0..cap - 1 */
+	uint32_t dep_max; /* most rule objects a consolidated result names */
+	uint32_t class_nr;
+	const uint64_t *class_bytes; /* [class_nr], copied */
+	uint64_t bytes_max; /* hard (C1) */
+	uint64_t age_ns_max; /* km_cache_age() evicts what is unused for longer; 0 = never */
+	const struct km_cache_ops *ops;
+	void *owner;
+};
+
+struct km_cache_stats {
+	uint64_t hits[KM_CACHE_LEVEL_NR], misses[KM_CACHE_LEVEL_NR];
+	uint64_t inserts[KM_CACHE_LEVEL_NR];
+	uint64_t evicted_lru[KM_CACHE_LEVEL_NR], evicted_age[KM_CACHE_LEVEL_NR];
+	uint64_t refused; /* inserts for which nothing more could be evicted */
+	uint64_t bytes, bytes_peak;
+	uint32_t present_nr[KM_CACHE_LEVEL_NR];
+};
+
+struct km_cache;
+
+/**
+ * km_cache_create() - an empty cache; all its tables are allocated here.
+ * @out: set on success; release with km_cache_destroy().
+ *
+ * Context: allocates. Return: 0; -EINVAL for a zero cap, class or budget; -ENOMEM.
+ */
+int km_cache_create(struct km_cache **out, const struct km_cache_cfg *cfg) KM_MUST_CHECK;
+
+/** km_cache_destroy() - evict everything (slots go back), free the tables. */
+void km_cache_destroy(struct km_cache *cache);
+
+/**
+ * km_cache_lookup() - the object, counted as a hit or miss and as used now.
+ * @now_ns: never less than in an earlier call.
+ *
+ * A top-level hit also counts as a use of the rule objects it pins.
+ * Progress: O(1), for the top level O(dep_nr). Return: NULL when absent (C5).
+ */
+struct km_cache_obj *km_cache_lookup(struct km_cache *cache, enum km_cache_level level,
+				     struct km_key key, uint64_t now_ns);
+
+/**
+ * km_cache_peek() - the same without counting or using.
+ * Return: NULL when absent (C5).
+ */
+struct km_cache_obj *km_cache_peek(const struct km_cache *cache, enum km_cache_level level,
+				   struct km_key key);
+
+/**
+ * km_cache_insert_rule() - make room for a rule object and take its slot.
+ * @key: absent (an older generation of the id is evicted first; if that one is
+ *	pinned by a consolidated result, that result is evicted with it).
+ *
+ * Return: the object, held (as by km_cache_hold()), with slot set and rev 0;
+ * NULL when it does not fit: everything left is pinned or held.
+ */
+struct km_cache_obj *km_cache_insert_rule(struct km_cache *cache, struct km_key key,
+					  uint32_t class_idx, uint64_t now_ns);
+
+/**
+ * km_cache_insert_top() - make room for a consolidated result, pin @deps, take its slot.
+ * @deps: present rule objects, each held by the caller, at most dep_max; the
+ *	holds stay the caller's to release.
+ *
+ * Return: the object with slot set and rev 0; NULL when it does not fit.
+ */
+struct km_cache_obj *km_cache_insert_top(struct km_cache *cache, struct km_key key,
+					 uint32_t class_idx, struct km_cache_obj *const *deps,
+					 uint32_t dep_nr, uint64_t now_ns);
+
+/** km_cache_hold() - keep a rule object from eviction while a result is being built. */
+void km_cache_hold(struct km_cache *cache, struct km_cache_obj *obj);
+
+/** km_cache_release() - undo km_cache_hold() or the hold of an insert. */
+void km_cache_release(struct km_cache *cache, struct km_cache_obj *obj);
+
+/** km_cache_evict() - drop one unpinned object now. */
+void km_cache_evict(struct km_cache *cache, struct km_cache_obj *obj);
+
+/**
+ * km_cache_age() - evict what has not been used for cfg.age_ns_max.
+ * Return: how many objects left.
+ */
+uint32_t km_cache_age(struct km_cache *cache, uint64_t now_ns);
+
+/**
+ * km_cache_version() - grows by one whenever the set of cached objects changed.
+ */
+uint64_t km_cache_version(const struct km_cache *cache);
+
+/**
+ * km_cache_keys() - list what is cached, in no particular order.
+ * @keys: room for as many as stats.present_nr[level].
+ * Return: how many were written.
+ */
+uint32_t km_cache_keys(const struct km_cache *cache, enum km_cache_level level,
+		       struct km_key *keys);
+
+/**
+ * km_cache_oldest_rev() - the cached object of @level whose rev is least.
+ * @min_lag, @rev_now: only objects with rev + min_lag <= rev_now.
+ *
+ * For the background update. Progress: O(present objects) in the worst case.
+ * Return: NULL when none lags so far.
+ */
+struct km_cache_obj *km_cache_oldest_rev(const struct km_cache *cache, enum km_cache_level level,
+					 uint64_t rev_now, uint64_t min_lag);
+
+/** km_cache_stats() - counters since create; valid until the next call on the cache. */
+const struct km_cache_stats *km_cache_stats(const struct km_cache *cache);
+
+/**
+ * km_cache_check() - verify C1 to C3 by recounting everything.
+ * Context: tests and the audit; O(ids). Return: NULL, or what is wrong (static text).
+ */
+const char *km_cache_check(const struct km_cache *cache);
+
+#endif

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * core/type.h - the classifier: traits to a request type and its rule objects.
+ *
+ * A request's traits are a vector of small integers. A rule says which of them
+ * it uses; the values of those name its rule object, and the values of all
+ * traits that any rule uses name the request type. Both get dense ids, bounded
+ * and recycled: an endless stream of new types costs evictions, never memory.
+ * A recycled id carries a new generation.
+ *
+ * Context: one thread, the dispatcher (or the simulator). A struct km_type is
+ * read by agents too, while a reference is held: immutable until recycled.
+ */
+#ifndef KM_CORE_TYPE_H
+#define KM_CORE_TYPE_H
+
+#include <stdint.h>
+
+#include "cache/cache.h"
+#include "lib/base.h"
+
+#define KM_TRAITS_MAX 32
+#define KM_RULES_MAX 64
+
+/**
+ * struct km_rule_desc - what the classifier and the estimator know of a rule.
+ * @name: for messages and for the persisted estimates; unique.
+ * @traits: bit t set = the rule uses trait t.
+ */
+struct km_rule_desc {
+	const char *name;
+	uint32_t traits;
+};
+
+/* A request type; in an array indexed by key.id. */
+struct km_type {
+	struct km_key key;
+	uint64_t hash; /* of the used trait values: the type's name across restarts */
+	uint32_t trait[KM_TRAITS_MAX]; /* unused ones are 0 */
+	struct km_key rule[KM_RULES_MAX]; /* rule object of each rule, in rule order */
+	uint32_t refs; /* requests in flight; 0 = may be recycled */
+	uint32_t next_idx; /* hash chain; the classifier's */
+	struct km_type *newer, *older; /* LRU; the classifier's */
+};
+
+struct km_types;
+
+struct km_types_cfg {
+	uint32_t type_cap; /* 2..2^22 - 1 */
+	uint32_t rule_obj_cap; /* at least rule_nr * 2 */
+	uint32_t trait_nr, rule_nr;
+	const struct km_rule_desc *rules; /* [rule_nr], kept by the caller */
+};
+
+struct km_types_stats {
+	uint64_t interned, recycled; /* types */
+	uint64_t rule_interned, rule_recycled;
+	uint64_t refused; /* every id was in flight */
+};
+
+/* Told of each id that gets a new meaning, before it is used. */
+typedef void (*km_recycle_fn)(void *ctx, enum km_cache_level level, struct km_key key);
+
+/** km_types_create() - Return: 0; -EINVAL for a cap or number out of bounds; -ENOMEM. */
+int km_types_create(struct km_types **out, const struct km_types_cfg *cfg) KM_MUST_CHECK;
+void km_types_destroy(struct km_types *types);
+
+/** km_types_on_recycle() - have @fn called for each recycled id (not the first use). */
+void km_types_on_recycle(struct km_types *types, km_recycle_fn fn, void *ctx);
+
+/**
+ * km_types_get() - classify: the type of @trait[0..trait_nr), with a reference.
+ *
+ * Progress: O(1) for a known type; a new one interns up to rule_nr objects.
+ * Allocates nothing. Return: NULL when every id is referenced (counted).
+ */
+struct km_type *km_types_get(struct km_types *types, const uint32_t *trait);
+
+/** km_types_put() - drop the reference; the type stays until its id is needed. */
+void km_types_put(struct km_types *types, struct km_type *type);
+
+const struct km_types_stats *km_types_stats(const struct km_types *types);
+
+/** km_types_at() - the type that has @id now, or NULL. */
+const struct km_type *km_types_at(const struct km_types *types, uint32_t id);
+
+#endif

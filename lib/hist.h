@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * lib/hist.h - histogram of unsigned values with a bounded relative error.
+ *
+ * Log-linear buckets: values below 2^KM_HIST_BITS are exact, above that each
+ * power of two is cut into 2^(KM_HIST_BITS - 1) equal buckets, so a quantile
+ * is at most KM_HIST_ERROR too low, never too high; max, min and mean are exact.
+ * Source: the layout of HdrHistogram (Tene).
+ */
+#ifndef KM_LIB_HIST_H
+#define KM_LIB_HIST_H
+
+#include <stdint.h>
+
+#define KM_HIST_BITS 7
+#define KM_HIST_ERROR (1.0 / (1 << (KM_HIST_BITS - 1)))
+#define KM_HIST_NR ((64 - KM_HIST_BITS + 2) << (KM_HIST_BITS - 1))
+
+/* One writer. 30 KiB; lives in the owner's memory. */
+struct km_hist {
+	uint64_t bucket[KM_HIST_NR];
+	uint64_t count, min, max;
+	uint64_t sum; /* saturates */
+};
+
+/** km_hist_init() - empty the histogram. */
+void km_hist_init(struct km_hist *hist);
+
+/** km_hist_add() - count @value once. Progress: wait-free. */
+void km_hist_add(struct km_hist *hist, uint64_t value);
+
+/** km_hist_merge() - add all of @from to @into. */
+void km_hist_merge(struct km_hist *into, const struct km_hist *from);
+
+/**
+ * km_hist_quantile() - the value at quantile @q.
+ * @q: 0..1; 0 gives the minimum, 1 the maximum.
+ * Return: lower edge of the bucket of the ceil(q * count)-th value; 0 when empty.
+ */
+uint64_t km_hist_quantile(const struct km_hist *hist, double q);
+
+/** km_hist_mean() - exact mean, 0 when empty. */
+double km_hist_mean(const struct km_hist *hist);
+
+#endif

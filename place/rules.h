@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * place/rules.h - a rule set as written: an INI file, or the built-in one.
+ *
+ * Order in the file is priority. Validators say may or may not; preferences
+ * give a score, lower is better, quantised into 2^bits buckets so that the
+ * preference below still has a say.
+ */
+#ifndef KM_PLACE_RULES_H
+#define KM_PLACE_RULES_H
+
+#include "core/type.h"
+#include "lib/diag.h"
+#include "place/inventory.h"
+#include "place/res.h"
+#include "place/trace.h"
+
+enum km_rule_kind {
+	/* validators */
+	KM_RULE_FITS,	  /* free >= wanted, one resource; uses = that resource */
+	KM_RULE_HEALTHY,  /* server's health is ok */
+	KM_RULE_MATCH,	  /* trait value is one of the server's label values; no value = any */
+	KM_RULE_TABLE,	  /* (trait value, label value) is a row of a table; unlisted trait value = any */
+	KM_RULE_HEADROOM, /* trait value `value`: leave `percent` of `resource` free; uses trait + resource */
+	/* preferences */
+	KM_RULE_PREFER,	  /* label value `value` first (optionally only for requests with trait value) */
+	KM_RULE_BEST_FIT, /* least left of `resource` after placing, relative to the server's total */
+	KM_RULE_WORST_FIT, /* most left */
+	KM_RULE_BALANCE,  /* least difference of cpu and memory use after placing */
+	KM_RULE_NONEMPTY, /* servers that already host something first */
+	KM_RULE_ORDER,	  /* rank of the label value in a stated order `order = a, b, c` */
+	/* at pick and commit, never cached */
+	KM_RULE_SPREAD,	  /* at most `max` VMs of one group (`within`) in one server, rack or cluster (`over`) */
+	KM_RULE_KIND_NR,
+};
+
+enum km_spread_over { KM_OVER_SERVER, KM_OVER_RACK, KM_OVER_CLUSTER };
+
+struct km_rule {
+	char *name;
+	enum km_rule_kind kind;
+	uint64_t line; /* in the file; 0 = built in */
+	uint32_t bits; /* preferences: 1..8 */
+	enum km_res resource;
+	uint32_t percent;
+	char *trait, *label; /* column names or NULL */
+	char *trait_value, *label_value; /* or NULL */
+	char **order; /* ORDER: NULL-terminated */
+	char **table; /* TABLE: NULL-terminated "trait value", "a|b" pairs */
+	enum km_spread_over over; /* SPREAD; group = `within`: "tenant", "batch" or a trait name */
+	char *within;
+	uint32_t max;
+};
+
+struct km_ruleset {
+	uint32_t rule_nr;
+	struct km_rule rule[KM_RULES_MAX];
+};
+
+/** km_ruleset_load() - read an INI file, or nothing; reasons carry line and column. */
+int km_ruleset_load(struct km_ruleset **out, const char *path, struct km_diag *diag) KM_MUST_CHECK;
+
+/**
+ * km_ruleset_default() - the about twenty built-in rules that apply to this trace
+ * and inventory: a rule whose trait or label column is absent is left out.
+ */
+int km_ruleset_default(struct km_ruleset **out, const struct km_trace_schema *schema,
+		       const struct km_inventory *inv) KM_MUST_CHECK;
+
+/** km_ruleset_check() - every column that a rule names exists. Return: 0 or -EINVAL. */
+int km_ruleset_check(const struct km_ruleset *set, const struct km_trace_schema *schema,
+		     const struct km_inventory *inv, struct km_diag *diag) KM_MUST_CHECK;
+void km_ruleset_destroy(struct km_ruleset *set);
+
+#endif

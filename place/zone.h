@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * place/zone.h - the built-in Azure zone: a generator fitted to published data,
+ * and the importers that turn that data into the neutral formats.
+ */
+#ifndef KM_PLACE_ZONE_H
+#define KM_PLACE_ZONE_H
+
+#include "lib/diag.h"
+#include "place/inventory.h"
+#include "place/trace.h"
+
+/* How finely requests are told apart; see Documentation/formats.md. */
+enum km_zone_level {
+	KM_LEVEL_SHAPE,	 /* cores, memory, priority: about 130 types */
+	KM_LEVEL_BATCH,	 /* and the size class of the batch: about 470 */
+	KM_LEVEL_VMTYPE, /* and a VM type drawn among those of that shape: about 1,340 */
+};
+
+struct km_zone_cfg {
+	uint64_t seed;
+	uint32_t server_nr; /* 100,000 */
+	uint64_t create_nr; /* creates at at_us >= 0; deletes of them and of initial VMs come on top */
+	enum km_zone_level level;
+	uint32_t type_nr; /* 0 = as the level gives; else scale the number of types to about this */
+	double fill; /* share of cpu in use at the start, 0..0.95 */
+	bool batches; /* rows of one tenant and second form an all-or-nothing batch */
+};
+
+/**
+ * km_zone_generate() - a trace and the fleet that it fits on, from numbers alone.
+ *
+ * Same cfg, same bytes on every machine. The initial VMs are events with
+ * at_us < 0; where they stand is the placement's choice.
+ */
+int km_zone_generate(const struct km_zone_cfg *cfg, struct km_trace **trace,
+		     struct km_inventory **inv) KM_MUST_CHECK;
+
+/** km_zone_fleet() - only the fleet: @server_nr servers of the fitted machine kinds. */
+int km_zone_fleet(struct km_inventory **inv, uint32_t server_nr, uint64_t seed) KM_MUST_CHECK;
+
+/**
+ * km_import_azure_csv() - the sample of the 2020 packing trace (Documentation/formats.md).
+ * @dir: folder with vm-batched-union.csv.gz and vmType.csv.
+ */
+int km_import_azure_csv(struct km_trace **out, const char *dir, enum km_zone_level level,
+			bool batches, uint64_t seed, uint64_t create_nr_max,
+			struct km_diag *diag) KM_MUST_CHECK;
+
+/** km_import_azure_sqlite() - the published file (tables vm and vmType). */
+int km_import_azure_sqlite(struct km_trace **out, const char *path, enum km_zone_level level,
+			   bool batches, uint64_t seed, uint64_t create_nr_max,
+			   struct km_diag *diag) KM_MUST_CHECK;
+
+#endif
