@@ -31,7 +31,7 @@ REVISION := $(shell git describe --always --dirty --abbrev=12 2>/dev/null || ech
 
 # ---- modules ---------------------------------------------------------------
 lib_SRC := base.c clock.c diag.c hist.c opts.c snap.c
-ring_SRC :=
+ring_SRC := bcast.c mpsc.c park.c spsc.c
 numa_SRC :=
 alloc_SRC :=
 cache_SRC :=

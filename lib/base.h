@@ -19,7 +19,7 @@
 #define KM_DIV_UP(n, d) (((n) + (d)-1) / (d))
 
 #define km_container_of(ptr, type, member) \
-	((type *)((char *)(ptr)-offsetof(type, member)))
+	((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 /* Drops an error on purpose; the reason is written beside the call. */
 #define km_ignore(expr)                   \
