@@ -43,7 +43,7 @@ LIB_SRC := $(foreach m,$(MODULES),$(addprefix $(m)/,$($(m)_SRC)))
 TOOL_SRC := $(addprefix tools/,$(tools_SRC))
 
 # Programs that "make check" runs, by the name of their source without .c.
-UNIT := lib_test
+UNIT := lib_test ring_test
 MODEL :=
 STRESS :=
 # Scripts that "make check" runs; they print TAP and find the binary in $$KAMINO.
@@ -87,6 +87,9 @@ $(O)/kamino: $(TOOL_OBJ) $(O)/libkamino.a
 $(O)/tests/%: $(O)/tests/%.o $(O)/libkamino.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(KM_CFLAGS) $(CFLAGS) $(KM_LDFLAGS) $(LDFLAGS) $^ $(LIBS) $(TEST_LIBS) -o $@
+
+# The test's own allocators come first, so that it can make them fail.
+$(O)/tests/unit/ring_test: KM_LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=aligned_alloc
 
 check: all $(TESTS) $(STRESS_TESTS) ## all tests, TAP through prove
 	$(Q)KAMINO=$(O)/kamino CMOCKA_MESSAGE_OUTPUT=TAP SECS=$${SECS:-2} \
