@@ -9,13 +9,15 @@
  * pinned. Memory comes and goes through two callbacks, so the simulator links
  * the same code with none behind it.
  *
- * Invariants (tests/model/cache_model.c cites them):
+ * Invariants (tests/model/cache_model_test.c cites them):
  *  C1 the bytes of all objects never exceed cfg.bytes_max;
  *  C2 a pinned rule object (pins > 0) is never evicted;
  *  C3 pins equal the cached consolidated results that name the object, plus
  *     the holds taken with km_cache_hold();
- *  C4 objects leave in order of last use; a rule object that its last
- *     consolidated result leaves behind is as old as that result;
+ *  C4 objects leave in order of last use (used_ns; on a tie, in the order in
+ *     which they became unpinned or were used); a rule object that its last
+ *     consolidated result leaves behind is as old as that result, unless it was
+ *     used by itself since;
  *  C5 an id whose generation differs is absent.
  *
  * Context: one thread, the agent (or the simulator). Nothing here is shared.
@@ -45,7 +47,9 @@ struct km_cache_obj {
 	struct km_key key;
 	uint8_t level; /* enum km_cache_level */
 	bool present;
-	uint32_t pins; /* rule level: C3 */
+	uint32_t pins; /* rule level: C3; includes the holds */
+	uint32_t holds; /* rule level: km_cache_hold() and inserts not yet released */
+	uint32_t present_idx; /* in the cache's dense list of the level; the cache's */
 	uint32_t class_idx; /* the owner's size class, 0..cfg.class_nr - 1 */
 	uint64_t bytes;
 	uint64_t used_ns;
@@ -74,7 +78,7 @@ struct km_cache_cfg {
 	const uint64_t *class_bytes; /* [class_nr], copied */
 	uint64_t bytes_max; /* hard (C1) */
 	uint64_t age_ns_max; /* km_cache_age() evicts what is unused for longer; 0 = never */
-	const struct km_cache_ops *ops;
+	const struct km_cache_ops *ops; /* NULL = no memory behind it, slots are NULL */
 	void *owner;
 };
 
@@ -82,6 +86,7 @@ struct km_cache_stats {
 	uint64_t hits[KM_CACHE_LEVEL_NR], misses[KM_CACHE_LEVEL_NR];
 	uint64_t inserts[KM_CACHE_LEVEL_NR];
 	uint64_t evicted_lru[KM_CACHE_LEVEL_NR], evicted_age[KM_CACHE_LEVEL_NR];
+	uint64_t evicted_asked[KM_CACHE_LEVEL_NR]; /* km_cache_evict(), an older generation */
 	uint64_t refused; /* inserts for which nothing more could be evicted */
 	uint64_t bytes, bytes_peak;
 	uint32_t present_nr[KM_CACHE_LEVEL_NR];
@@ -122,8 +127,11 @@ struct km_cache_obj *km_cache_peek(const struct km_cache *cache, enum km_cache_l
  * @key: absent (an older generation of the id is evicted first; if that one is
  *	pinned by a consolidated result, that result is evicted with it).
  *
+ * Evicts nothing when the budget could not hold it beside what is held anyway.
+ *
  * Return: the object, held (as by km_cache_hold()), with slot set and rev 0;
- * NULL when it does not fit: everything left is pinned or held.
+ * NULL (counted as refused) when it does not fit: everything left is pinned or
+ * held, or the older generation is held.
  */
 struct km_cache_obj *km_cache_insert_rule(struct km_cache *cache, struct km_key key,
 					  uint32_t class_idx, uint64_t now_ns);
@@ -133,7 +141,10 @@ struct km_cache_obj *km_cache_insert_rule(struct km_cache *cache, struct km_key 
  * @deps: present rule objects, each held by the caller, at most dep_max; the
  *	holds stay the caller's to release.
  *
- * Return: the object with slot set and rev 0; NULL when it does not fit.
+ * @key: absent (an older generation is evicted first).
+ *
+ * Return: the object with slot set and rev 0; NULL (counted as refused) when it
+ * does not fit.
  */
 struct km_cache_obj *km_cache_insert_top(struct km_cache *cache, struct km_key key,
 					 uint32_t class_idx, struct km_cache_obj *const *deps,
@@ -145,7 +156,11 @@ void km_cache_hold(struct km_cache *cache, struct km_cache_obj *obj);
 /** km_cache_release() - undo km_cache_hold() or the hold of an insert. */
 void km_cache_release(struct km_cache *cache, struct km_cache_obj *obj);
 
-/** km_cache_evict() - drop one unpinned object now. */
+/**
+ * km_cache_evict() - drop one unpinned object now.
+ *
+ * Of a consolidated result the rule objects stay, unpinned.
+ */
 void km_cache_evict(struct km_cache *cache, struct km_cache_obj *obj);
 
 /**

@@ -1,0 +1,597 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * cache/cache.c - see cache/cache.h for the invariants C1 to C5.
+ *
+ * Both levels are arrays of objects by id, so that a lookup is one index. One
+ * list runs through the unpinned objects of both levels in order of last use;
+ * pinned rule objects are outside of it and come back at the place that their
+ * last use gives them. Each level also has a dense list of what is present, for
+ * the digest and the background update.
+ */
+#include "cache/cache.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum why { WHY_LRU, WHY_AGE, WHY_ASKED };
+
+struct km_cache {
+	struct km_cache_cfg cfg;
+	uint64_t *class_bytes; /* our copy */
+	uint32_t cap[KM_CACHE_LEVEL_NR];
+	struct km_cache_obj *obj[KM_CACHE_LEVEL_NR]; /* by id */
+	struct km_cache_obj **present[KM_CACHE_LEVEL_NR]; /* dense, present_nr of them */
+	struct km_cache_obj *newest, *oldest;
+
+	/* Arrays of dep_max pointers: as many as consolidated results fit the budget. */
+	struct km_cache_obj **dep_pool;
+	struct km_cache_obj ***dep_free;
+	uint32_t dep_free_nr;
+
+	uint64_t held_bytes; /* of rule objects with holds: what cannot be evicted */
+	uint64_t version;
+	uint32_t *recount; /* [rule_cap], scratch of km_cache_check() */
+	struct km_cache_stats stats;
+};
+
+/* ---- the list in order of last use ---------------------------------------- */
+
+static void lru_del(struct km_cache *cache, struct km_cache_obj *obj)
+{
+	if (obj->newer)
+		obj->newer->older = obj->older;
+	else
+		cache->newest = obj->older;
+	if (obj->older)
+		obj->older->newer = obj->newer;
+	else
+		cache->oldest = obj->newer;
+	obj->newer = NULL;
+	obj->older = NULL;
+}
+
+/* Put @obj between @older and its newer neighbour; NULL @older = the old end. */
+static void lru_add_after(struct km_cache *cache, struct km_cache_obj *older,
+			  struct km_cache_obj *obj)
+{
+	struct km_cache_obj *newer = older ? older->newer : cache->oldest;
+
+	obj->older = older;
+	obj->newer = newer;
+	if (older)
+		older->newer = obj;
+	else
+		cache->oldest = obj;
+	if (newer)
+		newer->older = obj;
+	else
+		cache->newest = obj;
+}
+
+/*
+ * Put @obj after everything that was used no later (C4). What was used just
+ * now belongs to the new end and what an evicted result leaves behind to the
+ * old one, so we look from both: O(distance to the nearer end).
+ */
+static void lru_add(struct km_cache *cache, struct km_cache_obj *obj)
+{
+	struct km_cache_obj *down = cache->newest, *up = cache->oldest;
+
+	while (down) {
+		if (down->used_ns <= obj->used_ns) {
+			lru_add_after(cache, down, obj);
+			return;
+		}
+		if (up->used_ns > obj->used_ns) {
+			lru_add_after(cache, up->older, obj);
+			return;
+		}
+		down = down->older;
+		up = up->newer;
+	}
+	lru_add_after(cache, NULL, obj);
+}
+
+/* ---- pins ------------------------------------------------------------------ */
+
+static void pin(struct km_cache *cache, struct km_cache_obj *obj)
+{
+	if (obj->pins++ == 0)
+		lru_del(cache, obj);
+}
+
+static void unpin(struct km_cache *cache, struct km_cache_obj *obj)
+{
+	if (--obj->pins == 0)
+		lru_add(cache, obj);
+}
+
+void km_cache_hold(struct km_cache *cache, struct km_cache_obj *obj)
+{
+	KM_BUG_ON(!obj->present || obj->level != KM_CACHE_RULE);
+	pin(cache, obj);
+	if (obj->holds++ == 0)
+		cache->held_bytes += obj->bytes;
+}
+
+void km_cache_release(struct km_cache *cache, struct km_cache_obj *obj)
+{
+	KM_BUG_ON(obj->level != KM_CACHE_RULE || obj->holds == 0);
+	if (--obj->holds == 0)
+		cache->held_bytes -= obj->bytes;
+	unpin(cache, obj);
+}
+
+/* ---- coming and going ------------------------------------------------------ */
+
+static void present_add(struct km_cache *cache, struct km_cache_obj *obj)
+{
+	obj->present_idx = cache->stats.present_nr[obj->level]++;
+	cache->present[obj->level][obj->present_idx] = obj;
+	obj->present = true;
+	cache->version++;
+}
+
+static void present_del(struct km_cache *cache, struct km_cache_obj *obj)
+{
+	struct km_cache_obj **present = cache->present[obj->level];
+	struct km_cache_obj *last = present[--cache->stats.present_nr[obj->level]];
+
+	present[obj->present_idx] = last;
+	last->present_idx = obj->present_idx;
+	obj->present = false;
+	cache->version++;
+}
+
+static void drop_deps(struct km_cache *cache, struct km_cache_obj *top)
+{
+	uint32_t i;
+
+	for (i = 0; i < top->dep_nr; i++)
+		unpin(cache, top->deps[i]);
+	if (top->deps)
+		cache->dep_free[cache->dep_free_nr++] = top->deps;
+	top->deps = NULL;
+	top->dep_nr = 0;
+}
+
+static void evict(struct km_cache *cache, struct km_cache_obj *obj, enum why why)
+{
+	struct km_cache_stats *stats = &cache->stats;
+	uint64_t *evicted[] = {
+		[WHY_LRU] = stats->evicted_lru,
+		[WHY_AGE] = stats->evicted_age,
+		[WHY_ASKED] = stats->evicted_asked,
+	};
+
+	lru_del(cache, obj);
+	if (obj->level == KM_CACHE_TOP)
+		drop_deps(cache, obj);
+	if (cache->cfg.ops)
+		cache->cfg.ops->give(cache->cfg.owner, obj->class_idx, obj->slot);
+	obj->slot = NULL;
+	stats->bytes -= obj->bytes;
+	evicted[why][obj->level]++;
+	present_del(cache, obj);
+}
+
+void km_cache_evict(struct km_cache *cache, struct km_cache_obj *obj)
+{
+	KM_BUG_ON(!obj->present || obj->pins > 0);
+	evict(cache, obj, WHY_ASKED);
+}
+
+uint32_t km_cache_age(struct km_cache *cache, uint64_t now_ns)
+{
+	struct km_cache_obj *obj;
+	uint32_t nr = 0;
+
+	if (!cache->cfg.age_ns_max)
+		return 0;
+	/*
+	 * A pinned rule object is no older than the results that pin it, so
+	 * those that are too old are in the list, or will be when their result
+	 * has left.
+	 */
+	while ((obj = cache->oldest) && obj->used_ns < now_ns &&
+	       now_ns - obj->used_ns > cache->cfg.age_ns_max) {
+		evict(cache, obj, WHY_AGE);
+		nr++;
+	}
+	return nr;
+}
+
+static bool names(const struct km_cache_obj *top, const struct km_cache_obj *rule)
+{
+	uint32_t i;
+
+	for (i = 0; i < top->dep_nr; i++)
+		if (top->deps[i] == rule)
+			return true;
+	return false;
+}
+
+/* Evict every consolidated result that names @rule. Rare, so it scans. */
+static void evict_tops_of(struct km_cache *cache, const struct km_cache_obj *rule)
+{
+	struct km_cache_obj **present = cache->present[KM_CACHE_TOP];
+	uint32_t i = cache->stats.present_nr[KM_CACHE_TOP];
+
+	/* From the end: an eviction moves the last one, which we have seen, to i. */
+	while (i-- > 0 && rule->pins > 0)
+		if (names(present[i], rule))
+			evict(cache, present[i], WHY_ASKED);
+}
+
+/* The id gets a new meaning: what it stood for leaves. False when that is held. */
+static bool evict_older_gen(struct km_cache *cache, struct km_cache_obj *obj)
+{
+	if (obj->holds > 0)
+		return false;
+	evict_tops_of(cache, obj);
+	KM_BUG_ON(obj->pins > 0);
+	evict(cache, obj, WHY_ASKED);
+	return true;
+}
+
+/* Evict until @bytes more fit (C1). */
+static bool make_room(struct km_cache *cache, uint64_t bytes)
+{
+	const uint64_t max = cache->cfg.bytes_max;
+
+	/* What is held stays, all else can go: no use in evicting it in vain. */
+	if (bytes > max || cache->held_bytes > max - bytes)
+		return false;
+	while (cache->stats.bytes > max - bytes) {
+		KM_BUG_ON(!cache->oldest);
+		evict(cache, cache->oldest, WHY_LRU);
+	}
+	return true;
+}
+
+static bool take_slot(struct km_cache *cache, uint32_t class_idx, void **slot)
+{
+	*slot = NULL;
+	if (!cache->cfg.ops)
+		return true;
+	while (!(*slot = cache->cfg.ops->take(cache->cfg.owner, class_idx))) {
+		if (!cache->oldest)
+			return false;
+		evict(cache, cache->oldest, WHY_LRU);
+	}
+	return true;
+}
+
+/* A new object, neither in the list nor pinned yet; NULL when it does not fit. */
+static struct km_cache_obj *insert(struct km_cache *cache, enum km_cache_level level,
+				   struct km_key key, uint32_t class_idx, uint64_t now_ns)
+{
+	struct km_cache_obj *obj;
+	uint64_t bytes;
+	void *slot;
+
+	KM_BUG_ON(key.id >= cache->cap[level] || class_idx >= cache->cfg.class_nr);
+	obj = &cache->obj[level][key.id];
+	KM_BUG_ON(obj->present && obj->key.gen == key.gen);
+	bytes = cache->class_bytes[class_idx];
+	if ((obj->present && !evict_older_gen(cache, obj)) || !make_room(cache, bytes) ||
+	    !take_slot(cache, class_idx, &slot)) {
+		cache->stats.refused++;
+		return NULL;
+	}
+	*obj = (struct km_cache_obj){ .key = key, .level = level, .class_idx = class_idx,
+				      .bytes = bytes, .used_ns = now_ns, .slot = slot };
+	present_add(cache, obj);
+	cache->stats.inserts[level]++;
+	cache->stats.bytes += bytes;
+	cache->stats.bytes_peak = km_max_u64(cache->stats.bytes_peak, cache->stats.bytes);
+	return obj;
+}
+
+struct km_cache_obj *km_cache_insert_rule(struct km_cache *cache, struct km_key key,
+					  uint32_t class_idx, uint64_t now_ns)
+{
+	struct km_cache_obj *obj = insert(cache, KM_CACHE_RULE, key, class_idx, now_ns);
+
+	if (!obj)
+		return NULL;
+	obj->pins = 1;
+	obj->holds = 1;
+	cache->held_bytes += obj->bytes;
+	return obj;
+}
+
+struct km_cache_obj *km_cache_insert_top(struct km_cache *cache, struct km_key key,
+					 uint32_t class_idx, struct km_cache_obj *const *deps,
+					 uint32_t dep_nr, uint64_t now_ns)
+{
+	struct km_cache_obj *obj;
+	uint32_t i;
+
+	KM_BUG_ON(dep_nr > cache->cfg.dep_max);
+	for (i = 0; i < dep_nr; i++)
+		KM_BUG_ON(!deps[i]->present || deps[i]->holds == 0);
+	obj = insert(cache, KM_CACHE_TOP, key, class_idx, now_ns);
+	if (!obj)
+		return NULL;
+	if (dep_nr > 0)
+		obj->deps = cache->dep_free[--cache->dep_free_nr];
+	obj->dep_nr = dep_nr;
+	for (i = 0; i < dep_nr; i++) {
+		obj->deps[i] = deps[i];
+		deps[i]->used_ns = km_max_u64(deps[i]->used_ns, now_ns);
+		pin(cache, deps[i]);
+	}
+	lru_add(cache, obj);
+	return obj;
+}
+
+/* ---- lookup ---------------------------------------------------------------- */
+
+struct km_cache_obj *km_cache_peek(const struct km_cache *cache, enum km_cache_level level,
+				   struct km_key key)
+{
+	struct km_cache_obj *obj;
+
+	if (key.id >= cache->cap[level])
+		return NULL;
+	obj = &cache->obj[level][key.id];
+	return obj->present && obj->key.gen == key.gen ? obj : NULL;
+}
+
+static void use(struct km_cache *cache, struct km_cache_obj *obj, uint64_t now_ns)
+{
+	obj->used_ns = km_max_u64(obj->used_ns, now_ns);
+	if (obj->pins > 0)
+		return;
+	lru_del(cache, obj);
+	lru_add(cache, obj);
+}
+
+struct km_cache_obj *km_cache_lookup(struct km_cache *cache, enum km_cache_level level,
+				     struct km_key key, uint64_t now_ns)
+{
+	struct km_cache_obj *obj = km_cache_peek(cache, level, key);
+	uint32_t i;
+
+	if (!obj) {
+		cache->stats.misses[level]++;
+		return NULL;
+	}
+	cache->stats.hits[level]++;
+	use(cache, obj, now_ns);
+	for (i = 0; i < obj->dep_nr; i++)
+		use(cache, obj->deps[i], now_ns);
+	return obj;
+}
+
+/* ---- listings -------------------------------------------------------------- */
+
+uint64_t km_cache_version(const struct km_cache *cache)
+{
+	return cache->version;
+}
+
+uint32_t km_cache_keys(const struct km_cache *cache, enum km_cache_level level,
+		       struct km_key *keys)
+{
+	const uint32_t nr = cache->stats.present_nr[level];
+	uint32_t i;
+
+	for (i = 0; i < nr; i++)
+		keys[i] = cache->present[level][i]->key;
+	return nr;
+}
+
+struct km_cache_obj *km_cache_oldest_rev(const struct km_cache *cache, enum km_cache_level level,
+					 uint64_t rev_now, uint64_t min_lag)
+{
+	struct km_cache_obj *least = NULL;
+	uint32_t i;
+
+	for (i = 0; i < cache->stats.present_nr[level]; i++) {
+		struct km_cache_obj *obj = cache->present[level][i];
+
+		if (obj->rev > rev_now || rev_now - obj->rev < min_lag)
+			continue;
+		if (!least || obj->rev < least->rev)
+			least = obj;
+	}
+	return least;
+}
+
+const struct km_cache_stats *km_cache_stats(const struct km_cache *cache)
+{
+	return &cache->stats;
+}
+
+/* ---- the audit ------------------------------------------------------------- */
+
+static const char *check_bytes(const struct km_cache *cache)
+{
+	uint64_t bytes = 0, held_bytes = 0;
+	uint32_t level, id, nr;
+
+	for (level = 0; level < KM_CACHE_LEVEL_NR; level++) {
+		nr = 0;
+		for (id = 0; id < cache->cap[level]; id++) {
+			const struct km_cache_obj *obj = &cache->obj[level][id];
+
+			if (!obj->present)
+				continue;
+			nr++;
+			bytes += obj->bytes;
+			held_bytes += obj->holds > 0 ? obj->bytes : 0;
+			if (cache->present[level][obj->present_idx] != obj)
+				return "an object is not where the list of present ones says";
+		}
+		if (nr != cache->stats.present_nr[level])
+			return "the number of present objects is wrong";
+	}
+	if (bytes != cache->stats.bytes || held_bytes != cache->held_bytes)
+		return "C1: the bytes do not add up";
+	return bytes > cache->cfg.bytes_max ? "C1: more bytes than the budget" : NULL;
+}
+
+static const char *check_pins(const struct km_cache *cache)
+{
+	uint32_t i, j;
+
+	memset(cache->recount, 0, cache->cap[KM_CACHE_RULE] * sizeof(cache->recount[0]));
+	for (i = 0; i < cache->stats.present_nr[KM_CACHE_TOP]; i++) {
+		const struct km_cache_obj *top = cache->present[KM_CACHE_TOP][i];
+
+		for (j = 0; j < top->dep_nr; j++) {
+			if (!top->deps[j]->present)
+				return "C2: a pinned rule object is gone";
+			cache->recount[top->deps[j]->key.id]++;
+		}
+	}
+	for (i = 0; i < cache->stats.present_nr[KM_CACHE_RULE]; i++) {
+		const struct km_cache_obj *rule = cache->present[KM_CACHE_RULE][i];
+
+		if (rule->pins != cache->recount[rule->key.id] + rule->holds)
+			return "C3: pins differ from the results that name the object and its holds";
+	}
+	return NULL;
+}
+
+static const char *check_lru(const struct km_cache *cache)
+{
+	const struct km_cache_obj *obj, *older = NULL;
+	uint32_t i, nr = cache->stats.present_nr[KM_CACHE_TOP];
+
+	for (i = 0; i < cache->stats.present_nr[KM_CACHE_RULE]; i++)
+		nr += cache->present[KM_CACHE_RULE][i]->pins == 0;
+	for (obj = cache->oldest; obj; older = obj, obj = obj->newer) {
+		if (obj->older != older || nr-- == 0)
+			return "C4: the list is broken";
+		if (!obj->present || obj->pins > 0)
+			return "C2: the list holds an absent or a pinned object";
+		if (older && older->used_ns > obj->used_ns)
+			return "C4: the list is out of order";
+	}
+	return nr > 0 || cache->newest != older ? "C4: the list misses an object" : NULL;
+}
+
+const char *km_cache_check(const struct km_cache *cache)
+{
+	const char *wrong = check_bytes(cache);
+
+	if (!wrong)
+		wrong = check_pins(cache);
+	if (!wrong)
+		wrong = check_lru(cache);
+	return wrong;
+}
+
+/* ---- life ------------------------------------------------------------------ */
+
+static bool cfg_is_valid(const struct km_cache_cfg *cfg)
+{
+	uint32_t i;
+
+	if (!cfg->type_cap || !cfg->rule_cap || !cfg->class_nr || !cfg->class_bytes ||
+	    !cfg->bytes_max)
+		return false;
+	if (cfg->ops && (!cfg->ops->take || !cfg->ops->give))
+		return false;
+	for (i = 0; i < cfg->class_nr; i++)
+		if (!cfg->class_bytes[i])
+			return false;
+	return true;
+}
+
+/* Most consolidated results at a time: no more than ids, no more than fit. */
+static uint32_t top_nr_max(const struct km_cache_cfg *cfg)
+{
+	uint64_t least = UINT64_MAX;
+	uint32_t i;
+
+	for (i = 0; i < cfg->class_nr; i++)
+		least = km_min_u64(least, cfg->class_bytes[i]);
+	return (uint32_t)km_min_u64(cfg->type_cap, cfg->bytes_max / least);
+}
+
+static int alloc_tables(struct km_cache *cache)
+{
+	const uint32_t top_nr = top_nr_max(&cache->cfg), dep_max = cache->cfg.dep_max;
+	uint32_t level, i;
+
+	for (level = 0; level < KM_CACHE_LEVEL_NR; level++) {
+		cache->obj[level] = calloc(cache->cap[level], sizeof(*cache->obj[level]));
+		cache->present[level] = calloc(cache->cap[level], sizeof(*cache->present[level]));
+		if (!cache->obj[level] || !cache->present[level])
+			return -ENOMEM;
+	}
+	cache->class_bytes = calloc(cache->cfg.class_nr, sizeof(*cache->class_bytes));
+	cache->recount = calloc(cache->cfg.rule_cap, sizeof(*cache->recount));
+	/* At least one each: whether calloc(0) is NULL differs between libraries. */
+	cache->dep_pool = calloc((size_t)top_nr * dep_max + 1, sizeof(*cache->dep_pool));
+	cache->dep_free = calloc((size_t)top_nr + 1, sizeof(*cache->dep_free));
+	if (!cache->class_bytes || !cache->recount || !cache->dep_pool || !cache->dep_free)
+		return -ENOMEM;
+	for (i = 0; i < top_nr; i++)
+		cache->dep_free[i] = &cache->dep_pool[(size_t)i * dep_max];
+	cache->dep_free_nr = top_nr;
+	return 0;
+}
+
+static void free_tables(struct km_cache *cache)
+{
+	uint32_t level;
+
+	for (level = 0; level < KM_CACHE_LEVEL_NR; level++) {
+		free(cache->obj[level]);
+		free(cache->present[level]);
+	}
+	free(cache->class_bytes);
+	free(cache->recount);
+	free(cache->dep_pool);
+	free(cache->dep_free);
+	free(cache);
+}
+
+int km_cache_create(struct km_cache **out, const struct km_cache_cfg *cfg)
+{
+	struct km_cache *cache;
+	int err;
+
+	if (!cfg_is_valid(cfg))
+		return -EINVAL;
+	cache = calloc(1, sizeof(*cache));
+	if (!cache)
+		return -ENOMEM;
+	cache->cfg = *cfg;
+	cache->cap[KM_CACHE_TOP] = cfg->type_cap;
+	cache->cap[KM_CACHE_RULE] = cfg->rule_cap;
+	err = alloc_tables(cache);
+	if (err) {
+		free_tables(cache);
+		return err;
+	}
+	memcpy(cache->class_bytes, cfg->class_bytes,
+	       cfg->class_nr * sizeof(*cache->class_bytes));
+	cache->cfg.class_bytes = cache->class_bytes;
+	*out = cache;
+	return 0;
+}
+
+void km_cache_destroy(struct km_cache *cache)
+{
+	uint32_t i;
+
+	if (!cache)
+		return;
+	for (i = 0; i < cache->stats.present_nr[KM_CACHE_RULE]; i++) {
+		struct km_cache_obj *rule = cache->present[KM_CACHE_RULE][i];
+
+		/* A stop in the middle of a build leaves holds behind. */
+		while (rule->holds > 0)
+			km_cache_release(cache, rule);
+	}
+	while (cache->oldest)
+		evict(cache, cache->oldest, WHY_ASKED);
+	free_tables(cache);
+}
