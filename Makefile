@@ -33,7 +33,7 @@ REVISION := $(shell git describe --always --dirty --abbrev=12 2>/dev/null || ech
 lib_SRC := base.c clock.c diag.c hist.c opts.c snap.c
 ring_SRC := bcast.c mpsc.c park.c spsc.c
 numa_SRC :=
-alloc_SRC :=
+alloc_SRC := arena.c slots.c
 cache_SRC := cache.c digest.c
 core_SRC := type.c
 place_SRC :=
@@ -43,7 +43,7 @@ LIB_SRC := $(foreach m,$(MODULES),$(addprefix $(m)/,$($(m)_SRC)))
 TOOL_SRC := $(addprefix tools/,$(tools_SRC))
 
 # Programs that "make check" runs, by the name of their source without .c.
-UNIT := lib_test ring_test cache_test type_test
+UNIT := lib_test ring_test cache_test type_test arena_test slots_test
 MODEL :=
 STRESS :=
 # Scripts that "make check" runs; they print TAP and find the binary in $$KAMINO.

@@ -5,11 +5,15 @@
  * A slot that comes back is kept for the next of its class; memory of another
  * class is given back to the arena (which keeps its pages) only when the limit
  * asks for it. Once every class has seen its peak, take() and give() fault no page.
+ * One thread, the owner, calls everything here.
  */
 #ifndef KM_ALLOC_SLOTS_H
 #define KM_ALLOC_SLOTS_H
 
 #include "alloc/arena.h"
+
+/* Choosing what to return walks the classes. */
+#define KM_SLOTS_CLASS_NR_MAX 4096
 
 struct km_slots;
 
@@ -22,26 +26,42 @@ struct km_slots_stats {
 
 /**
  * km_slots_create() - a pool over @arena.
+ * @out: set on success only; release with km_slots_destroy(), before @arena.
+ * @class_nr: 1..KM_SLOTS_CLASS_NR_MAX.
  * @class_bytes: [class_nr], each at least 1.
  * @bytes_max: hard limit on stats.bytes.
- * @prefault: touch a fresh slot's pages in one go (MADV_POPULATE_WRITE) before use.
+ * @prefault: back a fresh slot's pages in one go (MADV_POPULATE_WRITE) before use.
  * Return: 0; -EINVAL; -ENOMEM.
  */
 int km_slots_create(struct km_slots **out, struct km_arena *arena, uint32_t class_nr,
 		    const uint64_t *class_bytes, uint64_t bytes_max, bool prefault) KM_MUST_CHECK;
-/** km_slots_destroy() - all slots must have been given back. */
+
+/** km_slots_destroy() - all slots must have been given back. NULL is allowed. */
 void km_slots_destroy(struct km_slots *slots);
 
 /**
  * km_slots_take() - a slot of @class_idx, contents undefined, aligned to 64 bytes
  * (2 MiB for classes of at least 2 MiB).
- * Return: NULL when the limit is reached.
+ *
+ * A kept slot costs two cache lines. A fresh one asks the arena, and when the
+ * limit or the arena's is reached, first returns kept slots, from the class
+ * with the most idle memory on.
+ *
+ * Return: NULL when the limit, the arena's limit or the memory is reached.
  */
 void *km_slots_take(struct km_slots *slots, uint32_t class_idx);
+
+/**
+ * km_slots_give() - keep @slot for the next of its class.
+ * @class_idx: the one it was taken with.
+ * Its first bytes are overwritten.
+ */
 void km_slots_give(struct km_slots *slots, uint32_t class_idx, void *slot);
 
 /** km_slots_class_bytes() - what one slot of the class counts against the limit. */
 uint64_t km_slots_class_bytes(const struct km_slots *slots, uint32_t class_idx);
+
+/** km_slots_stats() - Return: valid until destroy, changed by take and give. */
 const struct km_slots_stats *km_slots_stats(const struct km_slots *slots);
 
 #endif
