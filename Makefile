@@ -36,14 +36,14 @@ numa_SRC :=
 alloc_SRC := arena.c slots.c
 cache_SRC := cache.c digest.c
 core_SRC := type.c
-place_SRC :=
+place_SRC := csv.c dict.c inventory.c res.c trace.c
 tools_SRC :=
 MODULES := lib ring numa alloc cache core place
 LIB_SRC := $(foreach m,$(MODULES),$(addprefix $(m)/,$($(m)_SRC)))
 TOOL_SRC := $(addprefix tools/,$(tools_SRC))
 
 # Programs that "make check" runs, by the name of their source without .c.
-UNIT := lib_test ring_test cache_test type_test arena_test slots_test
+UNIT := lib_test ring_test cache_test type_test arena_test slots_test formats_test
 MODEL :=
 STRESS :=
 # Scripts that "make check" runs; they print TAP and find the binary in $$KAMINO.

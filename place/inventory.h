@@ -24,15 +24,19 @@ struct km_inventory {
 	char *label_name[KM_LABELS_MAX];
 	uint32_t *label[KM_LABELS_MAX]; /* [server_nr]: number of the server's value set */
 	struct km_dict *sets[KM_LABELS_MAX]; /* value sets as written: "a|b"; set 0 is "" */
-	struct km_dict *servers, *clusters, *racks; /* servers: NULL when generated: "s<number>" */
+	struct km_dict *servers, *clusters; /* servers: NULL when generated: "s<number>" */
+	struct km_dict *racks; /* "cluster/rack" */
 };
 
 /** km_inventory_load() - read CSV (plain or .gz) of Documentation/formats.md, or nothing. */
 int km_inventory_load(struct km_inventory **out, const char *path, struct km_diag *diag) KM_MUST_CHECK;
 int km_inventory_save(const struct km_inventory *inv, const char *path, struct km_diag *diag) KM_MUST_CHECK;
-/** km_inventory_create() - @server_nr servers, all zero, no labels; dicts empty. */
+/** km_inventory_create() - @server_nr servers, all zero but healthy, no labels; dicts empty. */
 int km_inventory_create(struct km_inventory **out, uint32_t server_nr) KM_MUST_CHECK;
-/** km_inventory_add_label() - a label column, all servers in set "". Sets *@idx. */
+/**
+ * km_inventory_add_label() - a label column, all servers in set "". Sets *@idx.
+ * Return: 0; -ENOSPC beyond KM_LABELS_MAX; -EEXIST; -ENOMEM.
+ */
 int km_inventory_add_label(struct km_inventory *inv, const char *name, uint32_t *idx) KM_MUST_CHECK;
 void km_inventory_destroy(struct km_inventory *inv);
 /** km_inventory_label() - column number of label @name, or KM_DICT_NONE. */

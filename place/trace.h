@@ -15,6 +15,9 @@
 /* Categorical columns; the five resources are traits of their own (core/type.h). */
 #define KM_TRACE_TRAITS_MAX 24
 
+/* 285 years, so that nanoseconds fit in 63 bits. */
+#define KM_TRACE_AT_US_MAX INT64_C(9000000000000000)
+
 enum km_op { KM_OP_CREATE, KM_OP_DELETE };
 
 struct km_event {
@@ -65,11 +68,13 @@ struct km_trace {
 	struct km_event *event;
 	uint64_t event_nr;
 	uint64_t initial_nr; /* events with at_us < 0: the first ones */
+	uint64_t event_cap; /* room in event[]; km_trace_append()'s */
 };
 
 /**
  * km_trace_load() - read all of @path, or nothing.
- * @event_nr_max: stop after so many rows of at_us >= 0; 0 = all.
+ * @event_nr_max: stop after so many rows of at_us >= 0, or at the end of the
+ *	batch that holds the last of them; 0 = all. Rows behind are not read.
  */
 int km_trace_load(struct km_trace **out, const char *path, uint64_t event_nr_max,
 		  struct km_diag *diag) KM_MUST_CHECK;
@@ -79,7 +84,8 @@ int km_trace_save(const struct km_trace *trace, const char *path, struct km_diag
 
 /**
  * km_trace_create() - an empty trace with the named categorical columns.
- * For importers and generators; events are appended with km_trace_append().
+ * For importers and generators: they intern names in trace->schema's dictionaries
+ * and append events in time order (-EINVAL when time goes backwards).
  */
 int km_trace_create(struct km_trace **out, uint32_t trait_nr, const char *const *trait_name) KM_MUST_CHECK;
 int km_trace_append(struct km_trace *trace, const struct km_event *event) KM_MUST_CHECK;

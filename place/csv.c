@@ -1,0 +1,509 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "place/csv_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <zlib.h>
+
+#include "place/res.h"
+
+#define CHUNK_BYTES ((size_t)256 << 10)
+
+struct km_csv_reader {
+	char *path;
+	gzFile gz;
+	char *chunk; /* [CHUNK_BYTES], read ahead */
+	size_t chunk_at, chunk_nr;
+	char *line; /* [KM_CSV_LINE_MAX + 2], this line, cut up by NULs */
+	size_t line_bytes;
+	uint64_t line_nr;
+	uint32_t field_nr;
+	struct km_csv_field field[KM_CSV_FIELDS_MAX];
+};
+
+struct km_csv_writer {
+	char *path;
+	gzFile gz;
+	int err;
+	bool in_line;
+	size_t nr;
+	char chunk[CHUNK_BYTES];
+};
+
+int km_csv_open(struct km_csv_reader **out, const char *path, struct km_diag *diag)
+{
+	struct km_csv_reader *csv = calloc(1, sizeof(*csv));
+	int fd, err = -ENOMEM;
+
+	if (!csv)
+		return km_diag_set(diag, -ENOMEM, path, 0, 0, "out of memory");
+	csv->path = strdup(path);
+	csv->chunk = malloc(CHUNK_BYTES);
+	csv->line = malloc(KM_CSV_LINE_MAX + 2);
+	if (!csv->path || !csv->chunk || !csv->line) {
+		km_ignore(km_diag_set(diag, err, path, 0, 0, "out of memory"));
+		goto err_close;
+	}
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0) {
+		err = -errno;
+		km_ignore(km_diag_set(diag, err, path, 0, 0, "%s", strerror(-err)));
+		goto err_close;
+	}
+	csv->gz = gzdopen(fd, "rb");
+	if (!csv->gz) {
+		close(fd);
+		km_ignore(km_diag_set(diag, err, path, 0, 0, "out of memory"));
+		goto err_close;
+	}
+	km_ignore(gzbuffer(csv->gz, CHUNK_BYTES)); /* only a matter of speed */
+	*out = csv;
+	return 0;
+
+err_close:
+	km_csv_close(csv);
+	return err;
+}
+
+void km_csv_close(struct km_csv_reader *csv)
+{
+	if (!csv)
+		return;
+	if (csv->gz)
+		km_ignore(gzclose_r(csv->gz)); /* damage was told by km_csv_next() */
+	free(csv->line);
+	free(csv->chunk);
+	free(csv->path);
+	free(csv);
+}
+
+/* Refill the chunk. Return: 1, 0 at the end, -EIO. */
+static int fill_chunk(struct km_csv_reader *csv, struct km_diag *diag)
+{
+	int nr = gzread(csv->gz, csv->chunk, CHUNK_BYTES), why = Z_OK;
+	const char *text = gzerror(csv->gz, &why);
+
+	csv->chunk_at = 0;
+	csv->chunk_nr = nr > 0 ? (size_t)nr : 0;
+	/* A stream cut short gives what it had before it gives its error. */
+	if (nr > 0)
+		return 1;
+	if (nr < 0 || (why != Z_OK && why != Z_STREAM_END))
+		return km_diag_set(diag, -EIO, csv->path, csv->line_nr, 0,
+				   "cannot read on: %s", why == Z_ERRNO ? strerror(errno) : text);
+	return 0;
+}
+
+static int line_refuse(struct km_csv_reader *csv, size_t at, struct km_diag *diag, const char *why)
+{
+	return km_diag_set(diag, -EINVAL, csv->path, csv->line_nr, (uint32_t)at + 1, "%s", why);
+}
+
+/* One raw line without its end into csv->line. Return: 1, 0, -EINVAL or -EIO. */
+static int read_line(struct km_csv_reader *csv, struct km_diag *diag)
+{
+	bool any = false;
+	char *from, *end;
+	size_t nr;
+	int got;
+
+	csv->line_bytes = 0;
+	csv->line_nr++;
+	for (;;) {
+		if (csv->chunk_at == csv->chunk_nr) {
+			got = fill_chunk(csv, diag);
+			if (got < 0)
+				return got;
+			if (!got)
+				return any;
+		}
+		any = true;
+		from = csv->chunk + csv->chunk_at;
+		end = memchr(from, '\n', csv->chunk_nr - csv->chunk_at);
+		nr = end ? (size_t)(end - from) : csv->chunk_nr - csv->chunk_at;
+		if (csv->line_bytes + nr > KM_CSV_LINE_MAX)
+			return line_refuse(csv, KM_CSV_LINE_MAX, diag,
+					   "the line is longer than 65536 bytes");
+		memcpy(csv->line + csv->line_bytes, from, nr);
+		csv->line_bytes += nr;
+		csv->chunk_at += nr + !!end;
+		if (end)
+			return 1;
+	}
+}
+
+/* Drop the CR of a CRLF and, on line 1, a byte order mark. Return: bytes dropped in front. */
+static size_t trim_line(struct km_csv_reader *csv)
+{
+	if (csv->line_bytes && csv->line[csv->line_bytes - 1] == '\r')
+		csv->line_bytes--;
+	csv->line[csv->line_bytes] = '\0';
+	return csv->line_nr == 1 && csv->line_bytes >= 3 && !memcmp(csv->line, "\xef\xbb\xbf", 3)
+		? 3 : 0;
+}
+
+/* Unquote the field that starts at line[at] in place. Return: where it ends, or -EINVAL. */
+static ssize_t cut_quoted(struct km_csv_reader *csv, size_t at, struct km_csv_field *field,
+			  struct km_diag *diag)
+{
+	char *line = csv->line, *to = line + at;
+	size_t from = at + 1;
+
+	field->text = to;
+	for (;; from++) {
+		if (from >= csv->line_bytes)
+			return line_refuse(csv, at, diag, "the quoted field has no closing quote");
+		if (line[from] == '"' && line[from + 1] != '"')
+			break;
+		from += line[from] == '"';
+		*to++ = line[from];
+	}
+	*to = '\0';
+	field->bytes = (uint32_t)(to - field->text);
+	from++;
+	if (from < csv->line_bytes && line[from] != ',')
+		return line_refuse(csv, from, diag, "text after a closing quote");
+	return (ssize_t)from;
+}
+
+static ssize_t cut_plain(struct km_csv_reader *csv, size_t at, struct km_csv_field *field,
+			 struct km_diag *diag)
+{
+	char *line = csv->line, *comma = memchr(line + at, ',', csv->line_bytes - at), *quote;
+	size_t end = comma ? (size_t)(comma - line) : csv->line_bytes;
+
+	field->text = line + at;
+	field->bytes = (uint32_t)(end - at);
+	quote = memchr(field->text, '"', field->bytes);
+	if (quote)
+		return line_refuse(csv, (size_t)(quote - line), diag,
+				   "a quote inside a field that does not begin with one");
+	return (ssize_t)end;
+}
+
+static int cut_fields(struct km_csv_reader *csv, size_t at, struct km_diag *diag)
+{
+	struct km_csv_field *field;
+	ssize_t end;
+
+	for (csv->field_nr = 0;; at = (size_t)end + 1) {
+		if (csv->field_nr == KM_CSV_FIELDS_MAX)
+			return line_refuse(csv, at, diag, "more than 64 fields");
+		field = &csv->field[csv->field_nr++];
+		field->column = (uint32_t)at + 1;
+		end = csv->line[at] == '"' ? cut_quoted(csv, at, field, diag)
+					   : cut_plain(csv, at, field, diag);
+		if (end < 0)
+			return (int)end;
+		if ((size_t)end == csv->line_bytes)
+			return 1;
+		csv->line[end] = '\0';
+	}
+}
+
+int km_csv_next(struct km_csv_reader *csv, struct km_diag *diag)
+{
+	const char *bad;
+	size_t start;
+	int got;
+
+	do {
+		got = read_line(csv, diag);
+		if (got <= 0)
+			return got;
+		start = trim_line(csv);
+	} while (csv->line_bytes == start);
+	bad = memchr(csv->line, '\0', csv->line_bytes);
+	if (bad)
+		return line_refuse(csv, (size_t)(bad - csv->line), diag, "a NUL byte");
+	bad = memchr(csv->line, '\r', csv->line_bytes);
+	if (bad)
+		return line_refuse(csv, (size_t)(bad - csv->line), diag,
+				   "a carriage return inside the line");
+	return cut_fields(csv, start, diag);
+}
+
+uint32_t km_csv_field_nr(const struct km_csv_reader *csv)
+{
+	return csv->field_nr;
+}
+
+const struct km_csv_field *km_csv_field(const struct km_csv_reader *csv, uint32_t idx)
+{
+	KM_BUG_ON(idx >= csv->field_nr);
+	return &csv->field[idx];
+}
+
+uint64_t km_csv_line(const struct km_csv_reader *csv)
+{
+	return csv->line_nr;
+}
+
+int km_csv_refuse(const struct km_csv_reader *csv, uint32_t idx, struct km_diag *diag,
+		  const char *fmt, ...)
+{
+	uint32_t column = idx < csv->field_nr ? csv->field[idx].column
+					      : (uint32_t)csv->line_bytes + 1;
+	char why[sizeof(diag->reason)];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(why, sizeof(why), fmt, args);
+	va_end(args);
+	return km_diag_set(diag, -EINVAL, csv->path, csv->line_nr, column, "%s", why);
+}
+
+int km_csv_header(const struct km_csv_reader *csv, struct km_diag *diag)
+{
+	uint32_t i, j;
+
+	for (i = 0; i < csv->field_nr; i++) {
+		if (!csv->field[i].bytes)
+			return km_csv_refuse(csv, i, diag, "the column has no name");
+		if (csv->field[i].bytes > KM_CSV_TEXT_MAX)
+			return km_csv_refuse(csv, i, diag, "the column's name is over %d bytes",
+					     KM_CSV_TEXT_MAX);
+		for (j = 0; j < i; j++)
+			if (!strcmp(csv->field[i].text, csv->field[j].text))
+				return km_csv_refuse(csv, i, diag, "column '%s' is there twice",
+						     csv->field[i].text);
+	}
+	return 0;
+}
+
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+int km_csv_decimal(const struct km_csv_reader *csv, uint32_t idx, int32_t *thousandths,
+		   struct km_diag *diag)
+{
+	const struct km_csv_field *field = km_csv_field(csv, idx);
+	const char *text = field->text;
+	int64_t value = 0;
+	int decimals = 0;
+
+	*thousandths = 0;
+	if (!field->bytes)
+		return 0;
+	if (*text == '-')
+		return km_csv_refuse(csv, idx, diag, "'%.40s' is negative", field->text);
+	if (!is_digit(*text))
+		goto err_form;
+	for (; is_digit(*text); text++) {
+		value = value * 10 + (*text - '0');
+		if (value > KM_RES_MAX / KM_RES_SCALE)
+			goto err_range;
+	}
+	if (*text == '.') {
+		for (text++; is_digit(*text); text++, decimals++)
+			if (decimals < 3)
+				value = value * 10 + (*text - '0');
+		if (!decimals)
+			goto err_form;
+	}
+	if (*text)
+		goto err_form;
+	if (decimals > 3)
+		return km_csv_refuse(csv, idx, diag, "'%.40s' has more than 3 decimals",
+				     field->text);
+	for (; decimals < 3; decimals++)
+		value *= 10;
+	if (value > KM_RES_MAX)
+		goto err_range;
+	*thousandths = (int32_t)value;
+	return 0;
+
+err_form:
+	return km_csv_refuse(csv, idx, diag, "'%.40s' is not a decimal number", field->text);
+err_range:
+	return km_csv_refuse(csv, idx, diag, "'%.40s' is more than %d", field->text,
+			     KM_RES_MAX / KM_RES_SCALE);
+}
+
+int km_csv_int(const struct km_csv_reader *csv, uint32_t idx, int64_t min, int64_t max,
+	       int64_t *value, struct km_diag *diag)
+{
+	const struct km_csv_field *field = km_csv_field(csv, idx);
+	const char *text = field->text;
+	bool negative = *text == '-';
+	uint64_t sum = 0;
+
+	text += negative;
+	if (!is_digit(*text))
+		goto err_form;
+	for (; is_digit(*text); text++) {
+		if (sum > (UINT64_MAX - 9) / 10)
+			goto err_range;
+		sum = sum * 10 + (uint64_t)(*text - '0');
+	}
+	if (*text)
+		goto err_form;
+	if (sum > (uint64_t)INT64_MAX)
+		goto err_range;
+	*value = negative ? -(int64_t)sum : (int64_t)sum;
+	if (*value < min || *value > max)
+		goto err_range;
+	return 0;
+
+err_form:
+	return km_csv_refuse(csv, idx, diag, "'%.40s' is not a whole number", field->text);
+err_range:
+	return km_csv_refuse(csv, idx, diag, "'%.40s' is not within %" PRId64 "..%" PRId64,
+			     field->text, min, max);
+}
+
+int km_csv_create(struct km_csv_writer **out, const char *path, struct km_diag *diag)
+{
+	struct km_csv_writer *csv = malloc(sizeof(*csv));
+	size_t bytes = strlen(path);
+	int fd, err = -ENOMEM;
+
+	if (!csv)
+		return km_diag_set(diag, err, path, 0, 0, "out of memory");
+	csv->err = 0;
+	csv->in_line = false;
+	csv->nr = 0;
+	csv->path = strdup(path);
+	fd = csv->path ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666) : -1;
+	if (fd < 0) {
+		err = csv->path ? -errno : -ENOMEM;
+		goto err_free;
+	}
+	/* "T": as it is, without gzip; level 6 and no time stamp: same rows, same bytes. */
+	csv->gz = gzdopen(fd, bytes > 3 && !strcmp(path + bytes - 3, ".gz") ? "wb6" : "wbT");
+	if (!csv->gz) {
+		close(fd);
+		goto err_free;
+	}
+	*out = csv;
+	return 0;
+
+err_free:
+	free(csv->path);
+	free(csv);
+	return km_diag_set(diag, err, path, 0, 0, "%s", strerror(-err));
+}
+
+static void flush_chunk(struct km_csv_writer *csv)
+{
+	int why;
+
+	if (!csv->nr || csv->err)
+		return;
+	if (gzwrite(csv->gz, csv->chunk, (unsigned int)csv->nr) != (int)csv->nr) {
+		km_ignore(!gzerror(csv->gz, &why));
+		csv->err = why == Z_ERRNO && errno ? -errno : -EIO;
+	}
+	csv->nr = 0;
+}
+
+static void put(struct km_csv_writer *csv, const char *text, size_t bytes)
+{
+	size_t part;
+
+	for (; bytes; text += part, bytes -= part) {
+		if (csv->nr == CHUNK_BYTES)
+			flush_chunk(csv);
+		if (csv->err)
+			return;
+		part = bytes < CHUNK_BYTES - csv->nr ? bytes : CHUNK_BYTES - csv->nr;
+		memcpy(csv->chunk + csv->nr, text, part);
+		csv->nr += part;
+	}
+}
+
+static void put_separator(struct km_csv_writer *csv)
+{
+	if (csv->in_line)
+		put(csv, ",", 1);
+	csv->in_line = true;
+}
+
+void km_csv_text(struct km_csv_writer *csv, const char *text)
+{
+	const char *quote;
+
+	put_separator(csv);
+	if (text[strcspn(text, "\r\n")])
+		csv->err = csv->err ? csv->err : -EILSEQ; /* the reader would refuse it */
+	if (!text[strcspn(text, ",\"")]) {
+		put(csv, text, strlen(text));
+		return;
+	}
+	put(csv, "\"", 1);
+	while ((quote = strchr(text, '"'))) {
+		put(csv, text, (size_t)(quote - text) + 1);
+		put(csv, "\"", 1);
+		text = quote + 1;
+	}
+	put(csv, text, strlen(text));
+	put(csv, "\"", 1);
+}
+
+void km_csv_number(struct km_csv_writer *csv, int64_t value)
+{
+	uint64_t left = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+	char text[24], *at = text + sizeof(text);
+
+	put_separator(csv);
+	do
+		*--at = (char)('0' + left % 10);
+	while (left /= 10);
+	if (value < 0)
+		*--at = '-';
+	put(csv, at, (size_t)(text + sizeof(text) - at));
+}
+
+void km_csv_thousandths(struct km_csv_writer *csv, int32_t value)
+{
+	char text[8] = ".";
+	int32_t rest = value % 1000, bytes = 4;
+
+	if (!value) {
+		put_separator(csv);
+		return;
+	}
+	km_csv_number(csv, value / 1000);
+	if (!rest)
+		return;
+	text[1] = (char)('0' + rest / 100);
+	text[2] = (char)('0' + rest / 10 % 10);
+	text[3] = (char)('0' + rest % 10);
+	while (text[bytes - 1] == '0')
+		bytes--;
+	put(csv, text, (size_t)bytes);
+}
+
+void km_csv_end_line(struct km_csv_writer *csv)
+{
+	put(csv, "\n", 1);
+	csv->in_line = false;
+}
+
+int km_csv_finish(struct km_csv_writer *csv, struct km_diag *diag)
+{
+	struct stat st;
+	int err, why;
+
+	flush_chunk(csv);
+	why = gzclose_w(csv->gz);
+	err = csv->err ? csv->err : why == Z_OK ? 0 : why == Z_ERRNO && errno ? -errno : -EIO;
+	if (err)
+		km_ignore(km_diag_set(diag, err, csv->path, 0, 0, "%s", err == -EILSEQ ?
+				      "a name holds a line break" : strerror(-err)));
+	if (err && !stat(csv->path, &st) && S_ISREG(st.st_mode))
+		km_ignore(unlink(csv->path)); /* the error to tell is the first */
+	free(csv->path);
+	free(csv);
+	return err;
+}
