@@ -32,10 +32,11 @@ REVISION := $(shell git describe --always --dirty --abbrev=12 2>/dev/null || ech
 # ---- modules ---------------------------------------------------------------
 lib_SRC := base.c clock.c diag.c hist.c opts.c snap.c
 ring_SRC := bcast.c mpsc.c park.c spsc.c
-numa_SRC :=
+numa_SRC := topo.c
 alloc_SRC := arena.c slots.c
 cache_SRC := cache.c digest.c
-core_SRC := type.c
+core_SRC := type.c estimate.c view.c sched.c record.c eval.c agent.c dispatcher.c \
+	estimator_thread.c runtime.c policy/policies.c policy/blind.c policy/latcache.c
 place_SRC := csv.c dict.c inventory.c res.c trace.c
 tools_SRC :=
 MODULES := lib ring numa alloc cache core place
@@ -43,9 +44,9 @@ LIB_SRC := $(foreach m,$(MODULES),$(addprefix $(m)/,$($(m)_SRC)))
 TOOL_SRC := $(addprefix tools/,$(tools_SRC))
 
 # Programs that "make check" runs, by the name of their source without .c.
-UNIT := lib_test ring_test cache_test type_test arena_test slots_test formats_test
+UNIT := lib_test arena_test slots_test ring_test cache_test type_test formats_test
 MODEL :=
-STRESS :=
+STRESS := runtime_stress
 # Scripts that "make check" runs; they print TAP and find the binary in $$KAMINO.
 SCRIPTS :=
 
@@ -84,7 +85,14 @@ $(O)/kamino: $(TOOL_OBJ) $(O)/libkamino.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(KM_CFLAGS) $(CFLAGS) $(KM_LDFLAGS) $(LDFLAGS) $^ $(LIBS) -o $@
 
-$(O)/tests/%: $(O)/tests/%.o $(O)/libkamino.a
+# What several tests use; linked into all of them as a library.
+SUPPORT := synth.c
+SUPPORT_OBJ := $(SUPPORT:%.c=$(O)/tests/support/%.o)
+$(O)/tests/libsupport.a: $(SUPPORT_OBJ)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(O)/tests/%: $(O)/tests/%.o $(O)/tests/libsupport.a $(O)/libkamino.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(KM_CFLAGS) $(CFLAGS) $(KM_LDFLAGS) $(LDFLAGS) $^ $(LIBS) $(TEST_LIBS) -o $@
 

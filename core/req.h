@@ -30,7 +30,6 @@ struct km_decision {
 	uint64_t decided_ns; /* when the choice was made */
 	uint64_t wait_ns, remaining_ns, processing_ns; /* the chosen agent's three terms */
 	uint64_t margin_ns; /* runner-up's sum minus the chosen sum; UINT64_MAX = no rival */
-	uint64_t cost_ns; /* what classify + decide + enqueue took */
 	uint32_t agent_idx, runner_up_idx; /* UINT32_MAX = none */
 	bool top_hit; /* predicted */
 	uint8_t rule_hit_nr; /* predicted, when not a top hit */

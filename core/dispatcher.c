@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * core/dispatcher.c - the thread that decides: look at the agents, classify,
+ * choose, hand over.
+ *
+ * The decision path, from km_types_get() to the ring, takes no lock, makes no
+ * system call (waking a parked agent apart) and allocates nothing
+ * (tests/unit/decision_path_test.c counts).
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/runtime_internal.h"
+#include "lib/clock.h"
+
+/* Arrivals taken in between two looks at the agents: each look reads a line an agent. */
+#define ARRIVALS_PER_LOOK 16
+
+int km_dispatcher_init(struct km_runtime *rt)
+{
+	struct km_dispatcher *d = &rt->dispatcher;
+	const struct km_runtime_cfg *cfg = &rt->cfg;
+	const struct km_types_cfg types_cfg = {
+		.type_cap = cfg->type_cap,
+		.rule_obj_cap = cfg->rule_obj_cap,
+		.trait_nr = cfg->workload->trait_nr,
+		.rule_nr = cfg->workload->rule_nr,
+		.rules = cfg->workload->rules,
+	};
+	const struct km_view_cfg view_cfg = {
+		.agent_nr = rt->agent_nr,
+		.rule_nr = cfg->workload->rule_nr,
+		.type_cap = cfg->type_cap,
+		.rule_obj_cap = cfg->rule_obj_cap,
+		.count_serving = cfg->count_serving,
+	};
+	struct km_sched_cfg sched_cfg = {
+		.policy = cfg->policy,
+		.window_max = cfg->window,
+		.part_nr_max = cfg->workload->part_nr_max,
+		.seed = cfg->seed,
+	};
+	int err;
+
+	km_hist_init(&d->decision_ns);
+	km_park_init(&d->park, false);
+	d->folded_version = calloc(rt->agent_nr, sizeof(*d->folded_version));
+	if (!d->folded_version)
+		return -ENOMEM;
+	err = km_records_create(&d->records);
+	if (!err)
+		err = km_types_create(&d->types, &types_cfg);
+	if (!err)
+		err = km_view_create(&d->view, &view_cfg);
+	if (err)
+		return err;
+	km_types_on_recycle(d->types, km_view_recycle, d->view);
+	sched_cfg.view = d->view;
+	sched_cfg.types = d->types;
+	err = km_sched_create(&d->sched, &sched_cfg);
+	return err ? err : km_mpsc_init(&d->ingress, cfg->ingress_nr);
+}
+
+void km_dispatcher_fini(struct km_runtime *rt)
+{
+	struct km_dispatcher *d = &rt->dispatcher;
+
+	if (d->ingress.slots)
+		km_mpsc_fini(&d->ingress);
+	km_sched_destroy(d->sched);
+	km_view_destroy(d->view);
+	if (d->types)
+		km_types_destroy(d->types);
+	km_records_destroy(d->records);
+	free(d->folded_version);
+}
+
+/* Send all that the agent may have now; true when something was sent. */
+static bool send(struct km_runtime *rt, uint32_t agent_idx)
+{
+	struct km_agent *agent = rt->agent[agent_idx];
+	struct km_req *req;
+	bool sent = false;
+
+	while ((req = km_sched_next(rt->dispatcher.sched, agent_idx))) {
+		km_records_write(rt->dispatcher.records, req);
+		/* The ring has as many slots as the window: S2 keeps it from being full. */
+		KM_BUG_ON(!km_spsc_push(&agent->ring, (uintptr_t)req));
+		sent = true;
+	}
+	if (sent)
+		km_park_wake(&agent->park, KM_WAKE_WORK);
+	return sent;
+}
+
+static void fold_digest(struct km_runtime *rt, struct km_agent *agent)
+{
+	struct km_dispatcher *d = &rt->dispatcher;
+	const struct km_digest *digest = km_snap_read(&agent->digest);
+
+	if (!digest || digest->version == d->folded_version[agent->idx])
+		return;
+	/* Out of memory: the bits stay stale and the next look tries again. */
+	if (!km_view_fold(d->view, agent->idx, digest))
+		d->folded_version[agent->idx] = digest->version;
+}
+
+/* Take over what the agent did since the last look; true when it finished something. */
+static bool look_at(struct km_runtime *rt, uint32_t agent_idx)
+{
+	struct km_dispatcher *d = &rt->dispatcher;
+	struct km_agent *agent = rt->agent[agent_idx];
+	struct km_summary_state now = km_summary_unpack(km_summary_read(&agent->summary));
+	struct km_sched_counts counts = km_sched_counts(d->sched, agent_idx);
+	uint16_t begun = (uint16_t)(now.begun - (uint16_t)counts.started);
+	uint16_t ended = (uint16_t)(now.begun - now.busy - (uint16_t)counts.finished);
+	uint16_t i;
+
+	/* relaxed: ordered by SUMMARY_A1; a later value only folds sooner */
+	if (atomic_load_explicit(&agent->summary.digest_version, memory_order_relaxed) !=
+	    d->folded_version[agent_idx])
+		fold_digest(rt, agent);
+	for (i = 0; i < begun; i++)
+		km_sched_started(d->sched, agent_idx);
+	for (i = 0; i < ended; i++)
+		km_sched_finished(d->sched, agent_idx);
+	d->view->end_ns[agent_idx] = now.busy ? now.end_ns : 0;
+	d->completed += ended;
+	return ended;
+}
+
+/* Tell the estimator, through type_hash, what a type id means. */
+static void name_type(struct km_runtime *rt, const struct km_type *type)
+{
+	_Atomic uint64_t *name = &rt->type_hash[type->key.id];
+
+	/* relaxed: only we store it, and the estimator takes any value, sooner or later */
+	if (atomic_load_explicit(name, memory_order_relaxed) != type->hash)
+		atomic_store_explicit(name, type->hash, memory_order_relaxed);
+}
+
+/* Types for all parts, or none. */
+static bool classify(struct km_runtime *rt, struct km_req *req)
+{
+	struct km_dispatcher *d = &rt->dispatcher;
+	struct km_req *part, *undo;
+
+	for (part = req; part; part = part->more) {
+		part->type = km_types_get(d->types, part->trait);
+		if (!part->type) {
+			for (undo = req; undo != part; undo = undo->more)
+				km_types_put(d->types, undo->type);
+			return false;
+		}
+		name_type(rt, part->type);
+	}
+	return true;
+}
+
+/* One request through the decision path; false when no type id is free for it now. */
+static bool decide(struct km_runtime *rt, struct km_req *req)
+{
+	struct km_dispatcher *d = &rt->dispatcher;
+	uint64_t start_ns = km_clock_ns();
+	uint32_t agent_idx;
+
+	if (!classify(rt, req))
+		return false;
+	d->view->now_ns = start_ns;
+	agent_idx = km_sched_arrive(d->sched, req);
+	if (agent_idx != KM_NO_AGENT)
+		send(rt, agent_idx);
+	km_hist_add(&d->decision_ns, km_clock_ns() - start_ns);
+	return true;
+}
+
+/* What could not be decided when it came, because every agent was full. */
+static bool retry_waiting(struct km_runtime *rt)
+{
+	struct km_dispatcher *d = &rt->dispatcher;
+	bool done = false;
+	uint32_t agent_idx;
+
+	d->view->now_ns = km_clock_ns();
+	while (km_sched_waiting(d->sched)) {
+		agent_idx = km_sched_retry(d->sched);
+		if (agent_idx == KM_NO_AGENT || !send(rt, agent_idx))
+			break;
+		done = true;
+	}
+	return done;
+}
+
+static bool look_at_all(struct km_runtime *rt)
+{
+	struct km_dispatcher *d = &rt->dispatcher;
+	bool done = false;
+	uint32_t i;
+
+	for (i = 0; i < rt->agent_nr; i++) {
+		if (!look_at(rt, i))
+			continue;
+		done = true;
+		if (km_sched_waiting(d->sched))
+			send(rt, i);
+	}
+	return done;
+}
+
+static bool take_arrivals(struct km_runtime *rt)
+{
+	struct km_dispatcher *d = &rt->dispatcher;
+	uint32_t nr;
+
+	for (nr = 0; nr < ARRIVALS_PER_LOOK; nr++) {
+		if (!d->stuck)
+			d->stuck = (struct km_req *)(uintptr_t)km_mpsc_pop(&d->ingress);
+		if (!d->stuck || !decide(rt, d->stuck))
+			break;
+		d->stuck = NULL;
+		d->accepted++;
+	}
+	return nr;
+}
+
+bool km_dispatch_some(struct km_runtime *rt)
+{
+	struct km_dispatcher *d = &rt->dispatcher;
+	bool done;
+
+	km_snap_enter();
+	d->view->est = km_snap_read(&rt->estimates);
+	done = look_at_all(rt);
+	done |= retry_waiting(rt);
+	done |= take_arrivals(rt);
+	km_snap_leave();
+	km_snap_quiesce();
+	return done;
+}
+
+static bool is_drained(const struct km_runtime *rt)
+{
+	const struct km_dispatcher *d = &rt->dispatcher;
+
+	return km_mpsc_is_empty(&d->ingress) && !d->stuck && !km_sched_inside(d->sched);
+}
+
+static bool agent_moved(struct km_runtime *rt)
+{
+	struct km_dispatcher *d = &rt->dispatcher;
+	uint32_t i;
+
+	for (i = 0; i < rt->agent_nr; i++) {
+		struct km_summary_state now =
+			km_summary_unpack(km_summary_read(&rt->agent[i]->summary));
+		struct km_sched_counts counts = km_sched_counts(d->sched, i);
+
+		if ((uint16_t)(now.begun - now.busy) != (uint16_t)counts.finished)
+			return true;
+	}
+	return false;
+}
+
+/* While something waits for an agent, or we drain, the end of a request is news. */
+static bool wants_agents(const struct km_runtime *rt)
+{
+	const struct km_dispatcher *d = &rt->dispatcher;
+
+	/* relaxed: a wake-up follows the store */
+	return km_sched_waiting(d->sched) || d->stuck ||
+	       (atomic_load_explicit(&d->stop, memory_order_relaxed) &&
+		km_sched_inside(d->sched));
+}
+
+static bool has_news(void *ctx)
+{
+	struct km_runtime *rt = ctx;
+	struct km_dispatcher *d = &rt->dispatcher;
+
+	if (!d->stuck && !km_mpsc_is_empty(&d->ingress))
+		return true;
+	/* relaxed: see wants_agents() */
+	if (atomic_load_explicit(&d->stop, memory_order_relaxed) && is_drained(rt))
+		return true;
+	return wants_agents(rt) && agent_moved(rt);
+}
+
+static void wait_for_news(struct km_runtime *rt)
+{
+	const struct km_park_await how = {
+		.ready = has_news,
+		.ctx = rt,
+		.mask = KM_WAKE_WORK | KM_WAKE_STOP | (wants_agents(rt) ? KM_WAKE_AGENT : 0),
+		.spin_nr = rt->cfg.plan->dispatcher.owned ? KM_SPIN_NR : 0,
+		.timeout_ns = KM_PARK_FOREVER,
+	};
+
+	km_snap_offline();
+	km_park_await(&rt->dispatcher.park, &how);
+	km_snap_online();
+}
+
+void *km_dispatcher_main(void *ctx)
+{
+	struct km_runtime *rt = ctx;
+	struct km_dispatcher *d = &rt->dispatcher;
+	const struct km_place *place = &rt->cfg.plan->dispatcher;
+
+	km_snap_thread_start();
+	if (place->owned)
+		d->start_err = km_pin_self(place->cpu, "km-dispatch");
+	else
+		pthread_setname_np(pthread_self(), "km-dispatch");
+	sem_post(&rt->started);
+	while (!d->start_err) {
+		if (km_dispatch_some(rt))
+			continue;
+		/* relaxed: the join orders the rest */
+		if (atomic_load_explicit(&d->stop, memory_order_relaxed) && is_drained(rt))
+			break;
+		wait_for_news(rt);
+	}
+	km_snap_thread_stop();
+	return NULL;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * core/record.h - why each request went where it did: a ring of fixed-size
+ * records that overwrites itself.
+ *
+ * The dispatcher writes one line per decision, always, so its cost is part of
+ * every figure. Words are relaxed atomics: a monitor that reads while the
+ * dispatcher laps it gets a mixed record, which the sequence number at both
+ * ends of the line tells.
+ */
+#ifndef KM_CORE_RECORD_H
+#define KM_CORE_RECORD_H
+
+#include "core/req.h"
+
+#define KM_RECORD_NR 65536
+
+/* One decision, unpacked. */
+struct km_record {
+	uint64_t req_id;
+	uint32_t type_id;
+	struct km_decision decision;
+};
+
+struct km_records;
+
+int km_records_create(struct km_records **out) KM_MUST_CHECK;
+void km_records_destroy(struct km_records *records);
+
+/** km_records_write() - append. Context: the dispatcher. Progress: wait-free. */
+void km_records_write(struct km_records *records, const struct km_req *req);
+
+/**
+ * km_records_find() - the newest record of request @req_id that is still there.
+ * Return: whether @out was filled.
+ */
+bool km_records_find(const struct km_records *records, uint64_t req_id, struct km_record *out);
+
+/** km_records_nr() - records written in all. */
+uint64_t km_records_nr(const struct km_records *records);
+
+#endif
