@@ -19,14 +19,6 @@
 #ifndef KM_LIB_SNAP_H
 #define KM_LIB_SNAP_H
 
-#ifndef _LGPL_SOURCE
-#define _LGPL_SOURCE
-#endif
-#include <urcu/urcu-qsbr.h>
-
-#include "lib/atomic.h"
-#include "lib/base.h"
-
 #if defined(__SANITIZE_THREAD__)
 #define KM_SNAP_TSAN 1
 #elif defined(__has_feature)
@@ -34,6 +26,18 @@
 #define KM_SNAP_TSAN 1
 #endif
 #endif
+
+/*
+ * Inlined, except under ThreadSanitizer, which would take liburcu's own plain
+ * accesses for races; those of the shared library it does not see.
+ */
+#if !defined(KM_SNAP_TSAN) && !defined(_LGPL_SOURCE)
+#define _LGPL_SOURCE
+#endif
+#include <urcu/urcu-qsbr.h>
+
+#include "lib/atomic.h"
+#include "lib/base.h"
 
 #ifdef KM_SNAP_TSAN
 void __tsan_acquire(void *addr);

@@ -183,7 +183,8 @@ uint64_t km_bcast_head(const struct km_bcast *b)
 uint64_t km_bcast_oldest(const struct km_bcast *b, uint64_t head)
 {
 	const struct table *table = km_snap_read(&b->table);
-	uint64_t used = segs_of(head);
+	/* the next append may be under way, and with it the next segment */
+	uint64_t used = segs_of(head + 1);
 
 	if (b->keep_all || used <= table->seg_nr)
 		return 1;

@@ -86,9 +86,12 @@ int km_bcast_reserve(struct km_bcast *b, uint32_t n) KM_MUST_CHECK;
 uint64_t km_bcast_head(const struct km_bcast *b);
 
 /**
- * km_bcast_oldest() - the oldest revision that is surely kept up to head @head.
- * @head: from km_bcast_head(); what is kept now may be less if it is old.
- * Return: a revision; 1 when everything is kept.
+ * km_bcast_oldest() - the oldest revision that is still kept for sure.
+ * @head: from km_bcast_head(); as it grows, less is kept.
+ *
+ * Beyond the revision for which km_bcast_read_some() last said OVERRUN, when
+ * @head was read after it. Context: as km_bcast_read_some().
+ * Return: 1..@head + 1; 1 when everything is kept.
  */
 uint64_t km_bcast_oldest(const struct km_bcast *b, uint64_t head);
 
