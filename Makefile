@@ -45,7 +45,7 @@ TOOL_SRC := $(addprefix tools/,$(tools_SRC))
 
 # Programs that "make check" runs, by the name of their source without .c.
 UNIT := lib_test arena_test slots_test ring_test cache_test type_test formats_test
-MODEL :=
+MODEL := cache_model_test
 STRESS := runtime_stress ring_stress snap_stress park_stress
 # Scripts that "make check" runs; they print TAP and find the binary in $$KAMINO.
 SCRIPTS :=

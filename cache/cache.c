@@ -212,16 +212,17 @@ static bool names(const struct km_cache_obj *top, const struct km_cache_obj *rul
 	return false;
 }
 
-/* Evict every consolidated result that names @rule. Rare, so it scans. */
+/* Evict every consolidated result that names @rule, oldest first. Rare, so it walks. */
 static void evict_tops_of(struct km_cache *cache, const struct km_cache_obj *rule)
 {
-	struct km_cache_obj **present = cache->present[KM_CACHE_TOP];
-	uint32_t i = cache->stats.present_nr[KM_CACHE_TOP];
+	struct km_cache_obj *obj, *newer;
 
-	/* From the end: an eviction moves the last one, which we have seen, to i. */
-	while (i-- > 0 && rule->pins > 0)
-		if (names(present[i], rule))
-			evict(cache, present[i], WHY_ASKED);
+	for (obj = cache->oldest; obj && rule->pins > 0; obj = newer) {
+		/* What the eviction adds to the list between the two is no result. */
+		newer = obj->newer;
+		if (names(obj, rule))
+			evict(cache, obj, WHY_ASKED);
+	}
 }
 
 /* The id gets a new meaning: what it stood for leaves. False when that is held. */

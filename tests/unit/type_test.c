@@ -246,6 +246,23 @@ static void more_types_go_when_rule_objects_run_short(void **state)
 	km_types_destroy(types);
 }
 
+static void a_refusal_leaves_no_reference_behind(void **state)
+{
+	struct km_types *types = create(8, 4);
+	struct km_type *t1 = get(types, 1, 1, 0), *t2 = get(types, 2, 2, 0);
+	uint32_t i;
+
+	(void)state;
+	for (i = 0; i < 10; i++)
+		assert_null(get(types, 2, 9, 0)); /* R2(2) is there, R1(2,9) finds no room */
+	km_types_put(types, t1);
+	km_types_put(types, t2);
+	/* All four objects can be had again. */
+	assert_non_null(get(types, 7, 7, 0));
+	assert_non_null(get(types, 8, 8, 0));
+	km_types_destroy(types);
+}
+
 /*
  * T1 and T3 over an endless stream: a window of types stays in flight, and
  * what one of them was told at get() must hold until its put().
@@ -295,14 +312,36 @@ static void a_million_new_types_never_disturb_those_in_flight(void **state)
 	km_types_destroy(types);
 }
 
+/* T3 for rule objects: one key, one meaning. @meaning is by id. */
+struct meaning {
+	uint32_t gen, rule_idx, a, b;
+};
+
+static void one_key_one_meaning(struct meaning *meaning, const struct km_type *type)
+{
+	uint32_t i;
+
+	for (i = 0; i < KM_ARRAY_NR(rules); i++) {
+		const struct meaning now = { type->rule[i].gen, i, type->trait[A],
+					     i == 0 ? type->trait[B] : 0 };
+		struct meaning *last = &meaning[type->rule[i].id];
+
+		assert_true(now.gen >= last->gen);
+		if (now.gen == last->gen)
+			assert_memory_equal(&now, last, sizeof(now));
+		*last = now;
+	}
+}
+
 /*
- * T2 against a table of all names: few values, so that types come back, and
- * tight bounds, so that they are recycled in between.
+ * T2 and T3 against what is in flight: few values, so that types come back,
+ * and tight bounds, so that they are recycled in between.
  */
 static void names_stay_true_under_recycling(void **state)
 {
 	enum { VALUES = 6, TYPE_CAP = 12, OBJ_CAP = 20, FLIGHT = 6, ROUNDS = 200000 };
 	struct km_type *flight[FLIGHT] = { 0 };
+	struct meaning meaning[OBJ_CAP] = { { 0 } };
 	struct km_types *types = create(TYPE_CAP, OBJ_CAP);
 	struct km_rand rand;
 	uint32_t i, j;
@@ -318,6 +357,7 @@ static void names_stay_true_under_recycling(void **state)
 			km_types_put(types, flight[f]);
 		flight[f] = get(types, a, b, i);
 		assert_non_null(flight[f]);
+		one_key_one_meaning(meaning, flight[f]);
 		for (j = 0; j < FLIGHT; j++) {
 			const struct km_type *t = flight[j];
 			bool a_same, both_same;
@@ -346,6 +386,7 @@ int main(void)
 		cmocka_unit_test(bounds_are_checked),
 		cmocka_unit_test(a_recycled_id_has_a_new_generation_and_is_told),
 		cmocka_unit_test(more_types_go_when_rule_objects_run_short),
+		cmocka_unit_test(a_refusal_leaves_no_reference_behind),
 		cmocka_unit_test(a_million_new_types_never_disturb_those_in_flight),
 		cmocka_unit_test(names_stay_true_under_recycling),
 	};
