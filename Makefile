@@ -56,7 +56,7 @@ LIB_OBJ := $(LIB_SRC:%.c=$(O)/%.o)
 TOOL_OBJ := $(TOOL_SRC:%.c=$(O)/%.o)
 
 # ---- rules -----------------------------------------------------------------
-.PHONY: all deps check stress lint clean help
+.PHONY: all deps check stress check-breaks lint clean help
 .DEFAULT_GOAL := all
 .SECONDARY:
 
@@ -105,6 +105,10 @@ check: all $(TESTS) $(STRESS_TESTS) ## all tests, TAP through prove
 
 stress: $(STRESS_TESTS) ## the contended tests, SECS= seconds each (10)
 	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP SECS=$${SECS:-10} prove --exec '' --timer $(STRESS_TESTS)
+
+check-breaks: ## each ordering label, weakened, makes a test fail
+	$(Q)CC='$(CC)' FLAGS='$(CPPFLAGS) $(KM_CFLAGS) $(CFLAGS)' SRC='$(LIB_SRC)' \
+		LIBS='$(LIBS) $(TEST_LIBS)' OUT='$(O)/breaks' scripts/check-breaks.sh
 
 clean: ## remove this build
 	$(Q)rm -rf $(O)
