@@ -257,7 +257,7 @@ static uint32_t obj_take(struct km_types *types)
 
 	if (types->obj_fresh_nr < types->cfg.rule_obj_cap) {
 		idx = types->obj_fresh_nr++;
-		types->obj[idx].gen = gen_next(0);
+		types->obj[idx].gen = KM_GEN_FIRST;
 		return idx;
 	}
 	/* Each round makes one type vacant, so this ends. */
@@ -340,7 +340,7 @@ static struct km_type *type_take(struct km_types *types)
 		/* Not at create: a bound that is never reached costs no pages. */
 		memset(type, 0, sizeof(*type));
 		type->key.id = types->type_fresh_nr++;
-		type->key.gen = gen_next(0);
+		type->key.gen = KM_GEN_FIRST;
 		return type;
 	}
 	type = &types->type[types->type_vacant];

@@ -24,6 +24,9 @@
 #define KM_TRAITS_MAX 32
 #define KM_RULES_MAX 64
 
+/* Generation of an id that was never recycled; 0 is none, so that a zeroed key names nothing. */
+#define KM_GEN_FIRST 1u
+
 /**
  * struct km_rule_desc - what the classifier and the estimator know of a rule.
  * @name: for messages and for the persisted estimates; unique.

@@ -32,7 +32,7 @@ int km_view_create(struct km_view **out, const struct km_view_cfg *cfg)
 		bits = (size_t)view->cap[level] * view->word_nr;
 		view->cached[level] = calloc(bits, sizeof(uint64_t));
 		view->coming[level] = calloc(bits, sizeof(uint64_t));
-		view->count[level] = calloc(view->cap[level] * agents, sizeof(uint16_t));
+		view->count[level] = calloc(view->cap[level] * agents, sizeof(uint32_t));
 		view->gen[level] = calloc(view->cap[level], sizeof(uint32_t));
 		view->folded[level] = calloc(agents, sizeof(struct km_key *));
 		view->folded_nr[level] = calloc(agents, sizeof(uint32_t));
@@ -44,6 +44,9 @@ int km_view_create(struct km_view **out, const struct km_view_cfg *cfg)
 	}
 	for (i = 0; i < cfg->agent_nr; i++)
 		km_view_set_open(view, i, true);
+	for (level = 0; level < KM_CACHE_LEVEL_NR; level++)
+		for (i = 0; i < view->cap[level]; i++)
+			view->gen[level][i] = KM_GEN_FIRST;
 	*out = view;
 	return 0;
 
@@ -89,9 +92,8 @@ static void row_clear(struct km_view *view, uint64_t *rows, uint32_t id, uint32_
 /* Returns true when this was the first. */
 static bool count_up(struct km_view *view, enum km_cache_level level, uint32_t id, uint32_t agent_idx)
 {
-	uint16_t *count = &view->count[level][(size_t)id * view->agent_nr + agent_idx];
+	uint32_t *count = &view->count[level][(size_t)id * view->agent_nr + agent_idx];
 
-	KM_BUG_ON(*count == UINT16_MAX);
 	if ((*count)++)
 		return false;
 	row_set(view, view->coming[level], id, agent_idx);
@@ -102,7 +104,7 @@ static bool count_up(struct km_view *view, enum km_cache_level level, uint32_t i
 static bool count_down(struct km_view *view, enum km_cache_level level, uint32_t id,
 		       uint32_t agent_idx)
 {
-	uint16_t *count = &view->count[level][(size_t)id * view->agent_nr + agent_idx];
+	uint32_t *count = &view->count[level][(size_t)id * view->agent_nr + agent_idx];
 
 	KM_BUG_ON(!*count);
 	if (--(*count))
@@ -166,20 +168,27 @@ void km_view_finish(struct km_view *view, uint32_t agent_idx, const struct km_ty
 		type_goes(view, agent_idx, type);
 }
 
-static int fold_level(struct km_view *view, uint32_t agent_idx, enum km_cache_level level,
-		      const struct km_key *keys, uint32_t nr)
+static int fold_grow(struct km_view *view, uint32_t agent_idx, enum km_cache_level level, uint32_t nr)
+{
+	uint32_t cap = (uint32_t)km_pow2_up(nr);
+	struct km_key *mine;
+
+	if (nr <= view->folded_cap[level][agent_idx])
+		return 0;
+	mine = realloc(view->folded[level][agent_idx], cap * sizeof(*mine));
+	if (!mine)
+		return -ENOMEM;
+	view->folded[level][agent_idx] = mine;
+	view->folded_cap[level][agent_idx] = cap;
+	return 0;
+}
+
+static void fold_level(struct km_view *view, uint32_t agent_idx, enum km_cache_level level,
+		       const struct km_key *keys, uint32_t nr)
 {
 	struct km_key *mine = view->folded[level][agent_idx];
-	uint32_t i, cap = view->folded_cap[level][agent_idx];
+	uint32_t i;
 
-	if (nr > cap) {
-		cap = (uint32_t)km_pow2_up(nr);
-		mine = realloc(mine, cap * sizeof(*mine));
-		if (!mine)
-			return -ENOMEM;
-		view->folded[level][agent_idx] = mine;
-		view->folded_cap[level][agent_idx] = cap;
-	}
 	for (i = 0; i < view->folded_nr[level][agent_idx]; i++)
 		row_clear(view, view->cached[level], mine[i].id, agent_idx);
 	for (i = 0; i < nr; i++) {
@@ -188,7 +197,6 @@ static int fold_level(struct km_view *view, uint32_t agent_idx, enum km_cache_le
 			row_set(view, view->cached[level], keys[i].id, agent_idx);
 	}
 	view->folded_nr[level][agent_idx] = nr;
-	return 0;
 }
 
 int km_view_fold(struct km_view *view, uint32_t agent_idx, const struct km_digest *digest)
@@ -197,10 +205,12 @@ int km_view_fold(struct km_view *view, uint32_t agent_idx, const struct km_diges
 	int err;
 
 	for (level = 0; level < KM_CACHE_LEVEL_NR; level++) {
-		err = fold_level(view, agent_idx, level, digest->keys[level], digest->nr[level]);
+		err = fold_grow(view, agent_idx, level, digest->nr[level]);
 		if (err)
 			return err;
 	}
+	for (level = 0; level < KM_CACHE_LEVEL_NR; level++)
+		fold_level(view, agent_idx, level, digest->keys[level], digest->nr[level]);
 	return 0;
 }
 

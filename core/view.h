@@ -44,7 +44,7 @@ struct km_view {
 	uint64_t *open; /* [word_nr] agents that may be given a request */
 	uint64_t *cached[KM_CACHE_LEVEL_NR]; /* [cap][word_nr] V3 */
 	uint64_t *coming[KM_CACHE_LEVEL_NR]; /* [cap][word_nr] V2 */
-	uint16_t *count[KM_CACHE_LEVEL_NR]; /* [cap][agent_nr] */
+	uint32_t *count[KM_CACHE_LEVEL_NR]; /* [cap][agent_nr]; held requests have no limit of their own */
 	uint32_t *gen[KM_CACHE_LEVEL_NR]; /* [cap] */
 
 	/* per agent: the digest folded last, to take its bits out again */
