@@ -27,6 +27,7 @@ struct km_eval {
 	uint32_t *trait_of; /* [type_cap][trait_nr] of the types cached on top: the idle
 			       update runs when the classifier may have recycled them */
 	uint64_t rev; /* of the private inventory, after the last sync */
+	uint64_t sampled_ns; /* of the request in service, told by samples of its rules */
 	struct km_eval_stats stats;
 };
 
@@ -243,6 +244,7 @@ static struct km_cache_obj *get_rule(struct km_eval *eval, struct km_req *req, u
 	}
 	end_ns = km_clock_ns();
 	sample(eval, kind, rule_idx, end_ns - *now_ns);
+	eval->sampled_ns += end_ns - *now_ns;
 	*now_ns = end_ns;
 	return obj;
 }
@@ -340,27 +342,29 @@ static void commit(struct km_eval *eval, struct km_req *req, uint32_t part_nr)
  * that missed gave a sample per rule already and now the rest, so the samples
  * of a miss add up to its processing time.
  */
-static void learn(struct km_eval *eval, const struct km_req *req, uint64_t rest_ns)
+static void learn(struct km_eval *eval, const struct km_req *req)
 {
+	uint64_t ns = req->end_ns - req->start_ns;
+
 	if (req->more || req->uncached)
 		return;
 	if (req->top_hit)
-		sample(eval, KM_SAMPLE_TYPE_HIT, req->type->key.id, req->end_ns - req->start_ns);
+		sample(eval, KM_SAMPLE_TYPE_HIT, req->type->key.id, ns);
 	else
-		sample(eval, KM_SAMPLE_BUILD, 0, rest_ns);
+		sample(eval, KM_SAMPLE_BUILD, 0, ns - eval->sampled_ns);
 }
 
 void km_eval_serve(struct km_eval *eval, struct km_req *req)
 {
-	uint64_t fresh = km_slots_stats(eval->slots)->fresh, faults = minor_faults(), built_ns;
+	uint64_t fresh = km_slots_stats(eval->slots)->fresh, faults = minor_faults();
 	struct km_req *part;
 	uint32_t part_nr = 0;
 
 	req->start_ns = km_clock_ns();
 	req->conflicts = 0;
 	req->outcome = KM_PENDING;
+	eval->sampled_ns = 0;
 	sync_inventory(eval);
-	built_ns = km_clock_ns();
 	for (part = req; part; part = part->more) {
 		KM_BUG_ON(part_nr == eval->workload->part_nr_max);
 		eval->part[part_nr].req = part;
@@ -378,7 +382,7 @@ void km_eval_serve(struct km_eval *eval, struct km_req *req)
 	}
 	eval->stats.served++;
 	*(req->top_hit ? &eval->stats.hit_ns : &eval->stats.miss_ns) += req->end_ns - req->start_ns;
-	learn(eval, req, req->end_ns - built_ns);
+	learn(eval, req);
 }
 
 /* Bring the consolidated result that lags most up to date, if one lags enough. */
