@@ -182,7 +182,6 @@ static bool retry_waiting(struct km_runtime *rt)
 	bool done = false;
 	uint32_t agent_idx;
 
-	d->view->now_ns = km_clock_ns();
 	while (km_sched_waiting(d->sched)) {
 		agent_idx = km_sched_retry(d->sched);
 		if (agent_idx == KM_NO_AGENT || !send(rt, agent_idx))
@@ -198,6 +197,7 @@ static bool look_at_all(struct km_runtime *rt)
 	bool done = false;
 	uint32_t i;
 
+	d->view->now_ns = km_clock_ns(); /* for what is assigned only when it is sent */
 	for (i = 0; i < rt->agent_nr; i++) {
 		if (!look_at(rt, i))
 			continue;
