@@ -16,6 +16,16 @@ static bool is_pow2(uint64_t n)
 	return n && !(n & (n - 1));
 }
 
+/* On failure *@thread is 0, so that stopping knows there is nothing to join. */
+static int start_thread(pthread_t *thread, void *(*fn)(void *), void *arg)
+{
+	int err = pthread_create(thread, NULL, fn, arg);
+
+	if (err)
+		*thread = 0;
+	return -err;
+}
+
 /* ---- the start-up table: walked forwards to start, backwards to stop -------- */
 
 static int start_estimator(struct km_runtime *rt, struct km_diag *diag)
@@ -34,7 +44,7 @@ static int start_estimator(struct km_runtime *rt, struct km_diag *diag)
 		return err;
 	if (rt->cfg.estimate_path) {
 		err = km_estimator_load(rt->estimator, rt->cfg.estimate_path, diag);
-		if (err == -ENOENT)
+		if (err == -ENOENT && diag)
 			diag->reason[0] = 0; /* the first run: nothing to load */
 	}
 	table = km_estimator_table(rt->estimator);
@@ -93,7 +103,7 @@ static int start_agent(struct km_runtime *rt, uint32_t i)
 		err = km_spsc_init(&agent->samples, SAMPLE_RING_NR);
 	if (err)
 		return err;
-	return -pthread_create(&agent->thread, NULL, km_agent_main, agent);
+	return start_thread(&agent->thread, km_agent_main, agent);
 }
 
 static int start_agents(struct km_runtime *rt, struct km_diag *diag)
@@ -121,7 +131,7 @@ static int start_agents(struct km_runtime *rt, struct km_diag *diag)
 
 static int start_dispatcher(struct km_runtime *rt, struct km_diag *diag)
 {
-	int err = -pthread_create(&rt->dispatcher.thread, NULL, km_dispatcher_main, rt);
+	int err = start_thread(&rt->dispatcher.thread, km_dispatcher_main, rt);
 
 	if (!err) {
 		while (sem_wait(&rt->started) && errno == EINTR)
@@ -150,7 +160,7 @@ static void stop_dispatcher(struct km_runtime *rt, struct km_diag *diag)
 
 static int start_estimating(struct km_runtime *rt, struct km_diag *diag)
 {
-	int err = -pthread_create(&rt->estimator_thread, NULL, km_estimator_main, rt);
+	int err = start_thread(&rt->estimator_thread, km_estimator_main, rt);
 
 	if (err)
 		return km_diag_set(diag, err, NULL, 0, 0, "cannot start the estimator: %s",
@@ -389,10 +399,22 @@ void km_client_close(struct km_client *client)
 	atomic_fetch_sub_explicit(&client->rt->client_nr, 1, memory_order_relaxed);
 }
 
+static bool has_too_many_parts(const struct km_runtime *rt, const struct km_req *req)
+{
+	uint32_t nr = 1;
+
+	while ((req = req->more))
+		if (++nr > rt->cfg.workload->part_nr_max)
+			return true;
+	return false;
+}
+
 int km_submit(struct km_client *client, struct km_req *req)
 {
 	struct km_runtime *rt = client->rt;
 
+	if (has_too_many_parts(rt, req))
+		return -EINVAL;
 	if (client->in_flight == client->cap)
 		return -EAGAIN;
 	req->client = client;

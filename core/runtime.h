@@ -94,7 +94,8 @@ void km_client_close(struct km_client *client);
  *
  * Context: the client's thread. Progress: lock-free; a system call only when the
  * dispatcher sleeps. Return: 0; -EAGAIN when the ingress or the client's own
- * limit is full: the request was not accepted.
+ * limit is full; -EINVAL when it has more parts than the workload takes. Unless
+ * 0 the request was not accepted.
  */
 int km_submit(struct km_client *client, struct km_req *req) KM_MUST_CHECK;
 
