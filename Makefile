@@ -57,7 +57,7 @@ LIB_OBJ := $(LIB_SRC:%.c=$(O)/%.o)
 TOOL_OBJ := $(TOOL_SRC:%.c=$(O)/%.o)
 
 # ---- rules -----------------------------------------------------------------
-.PHONY: all deps check stress check-breaks lint clean help
+.PHONY: all deps check stress check-breaks lint format clean help
 .DEFAULT_GOAL := all
 .SECONDARY:
 
@@ -110,6 +110,14 @@ stress: $(STRESS_TESTS) ## the contended tests, SECS= seconds each (10)
 check-breaks: ## each ordering label, weakened, makes a test fail
 	$(Q)CC='$(CC)' FLAGS='$(CPPFLAGS) $(KM_CFLAGS) $(CFLAGS)' SRC='$(LIB_SRC)' \
 		LIBS='$(LIBS) $(TEST_LIBS)' OUT='$(O)/breaks' scripts/check-breaks.sh
+
+lint: ## layers, headers, ordering labels, licence lines, doc comments, form
+	$(Q)failed=; for script in check-layers check-headers check-pairs lint-text lint-form; do \
+		test ! -x scripts/$$script.sh || CC='$(CC)' scripts/$$script.sh || failed="$$failed $$script"; \
+	done; test -z "$$failed" || { echo "lint: failed:$$failed" >&2; exit 1; }
+
+format: ## clang-format in place; FILES="a.c b.h", default all
+	$(Q)scripts/lint-form.sh --fix $(FILES)
 
 clean: ## remove this build
 	$(Q)rm -rf $(O)

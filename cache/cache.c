@@ -281,8 +281,12 @@ static struct km_cache_obj *insert(struct km_cache *cache, enum km_cache_level l
 		cache->stats.refused++;
 		return NULL;
 	}
-	*obj = (struct km_cache_obj){ .key = key, .level = level, .class_idx = class_idx,
-				      .bytes = bytes, .used_ns = now_ns, .slot = slot };
+	*obj = (struct km_cache_obj){ .key = key,
+				      .level = level,
+				      .class_idx = class_idx,
+				      .bytes = bytes,
+				      .used_ns = now_ns,
+				      .slot = slot };
 	present_add(cache, obj);
 	cache->stats.inserts[level]++;
 	cache->stats.bytes += bytes;
@@ -374,8 +378,7 @@ uint64_t km_cache_version(const struct km_cache *cache)
 	return cache->version;
 }
 
-uint32_t km_cache_keys(const struct km_cache *cache, enum km_cache_level level,
-		       struct km_key *keys)
+uint32_t km_cache_keys(const struct km_cache *cache, enum km_cache_level level, struct km_key *keys)
 {
 	const uint32_t nr = cache->stats.present_nr[level];
 	uint32_t i;
@@ -572,8 +575,7 @@ int km_cache_create(struct km_cache **out, const struct km_cache_cfg *cfg)
 		free_tables(cache);
 		return err;
 	}
-	memcpy(cache->class_bytes, cfg->class_bytes,
-	       cfg->class_nr * sizeof(*cache->class_bytes));
+	memcpy(cache->class_bytes, cfg->class_bytes, cfg->class_nr * sizeof(*cache->class_bytes));
 	cache->cfg.class_bytes = cache->class_bytes;
 	*out = cache;
 	return 0;

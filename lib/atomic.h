@@ -25,8 +25,7 @@
 #define KM_IS_BROKEN__0(value) KM_IS_BROKEN__1(value)
 #define KM_IS_BROKEN(label) KM_IS_BROKEN__0(KM_BREAK_##label)
 
-#define KM_ORDER(label, order) \
-	(KM_IS_BROKEN(label) ? memory_order_relaxed : memory_order_##order)
+#define KM_ORDER(label, order) (KM_IS_BROKEN(label) ? memory_order_relaxed : memory_order_##order)
 
 /*
  * gcc warns of every fence it compiles for ThreadSanitizer, which indeed does
@@ -44,12 +43,12 @@ void __tsan_atomic_thread_fence(int order);
  * Full fence: orders an earlier store before a later load. With a label, so
  * that its broken twin (a compiler fence) can be built.
  */
-#define km_smp_mb(label)                                             \
-	do {                                                         \
-		if (KM_IS_BROKEN(label))                             \
-			atomic_signal_fence(memory_order_seq_cst);   \
-		else                                                 \
-			KM_FENCE__SEQ_CST();                         \
+#define km_smp_mb(label)                                           \
+	do {                                                       \
+		if (KM_IS_BROKEN(label))                           \
+			atomic_signal_fence(memory_order_seq_cst); \
+		else                                               \
+			KM_FENCE__SEQ_CST();                       \
 	} while (0)
 
 /* A read that may be stale; the caller says why any value is safe. */

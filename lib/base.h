@@ -18,14 +18,13 @@
 #define KM_ARRAY_NR(a) (sizeof(a) / sizeof((a)[0]))
 #define KM_DIV_UP(n, d) (((n) + (d)-1) / (d))
 
-#define km_container_of(ptr, type, member) \
-	((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+#define km_container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 /* Drops an error on purpose; the reason is written beside the call. */
-#define km_ignore(expr)                   \
-	do {                              \
-		if ((expr) != 0) {        \
-		}                         \
+#define km_ignore(expr)            \
+	do {                       \
+		if ((expr) != 0) { \
+		}                  \
 	} while (0)
 
 /**
@@ -37,10 +36,10 @@
 void km_bug(const char *file, int line, const char *what) __attribute__((noreturn, cold));
 
 /* For mistakes of ours; input from outside never reaches it. */
-#define KM_BUG_ON(cond)                                     \
-	do {                                                \
-		if (km_unlikely(cond))                      \
-			km_bug(__FILE__, __LINE__, #cond);  \
+#define KM_BUG_ON(cond)                                    \
+	do {                                               \
+		if (km_unlikely(cond))                     \
+			km_bug(__FILE__, __LINE__, #cond); \
 	} while (0)
 
 static inline uint64_t km_min_u64(uint64_t a, uint64_t b)

@@ -31,7 +31,7 @@ const char *km_diag_format(const struct km_diag *diag, char *text, size_t text_b
 		snprintf(text, text_bytes, "%s:%" PRIu64 ": %s", diag->file, diag->line,
 			 diag->reason);
 	else
-		snprintf(text, text_bytes, "%s:%" PRIu64 ":%" PRIu32 ": %s", diag->file,
-			 diag->line, diag->column, diag->reason);
+		snprintf(text, text_bytes, "%s:%" PRIu64 ":%" PRIu32 ": %s", diag->file, diag->line,
+			 diag->column, diag->reason);
 	return text;
 }

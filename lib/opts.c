@@ -15,18 +15,12 @@ struct unit {
 };
 
 static const struct unit time_units[] = {
-	{ "ns", 1 }, { "us", 1e3 }, { "ms", 1e6 }, { "s", 1e9 }, { "min", 60e9 }, { "h", 3600e9 },
-	{ NULL, 0 },
+	{ "ns", 1 },	 { "us", 1e3 },	  { "ms", 1e6 }, { "s", 1e9 },
+	{ "min", 60e9 }, { "h", 3600e9 }, { NULL, 0 },
 };
 static const struct unit byte_units[] = {
-	{ "B", 1 },
-	{ "kB", 1e3 },
-	{ "MB", 1e6 },
-	{ "GB", 1e9 },
-	{ "KiB", 1024 },
-	{ "MiB", 1048576 },
-	{ "GiB", 1073741824 },
-	{ NULL, 0 },
+	{ "B", 1 },	 { "kB", 1e3 },	     { "MB", 1e6 },	    { "GB", 1e9 },
+	{ "KiB", 1024 }, { "MiB", 1048576 }, { "GiB", 1073741824 }, { NULL, 0 },
 };
 static const struct unit count_units[] = {
 	{ "", 1 }, { "k", 1e3 }, { "M", 1e6 }, { "G", 1e9 }, { NULL, 0 },

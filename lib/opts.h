@@ -13,12 +13,12 @@
 #include "lib/diag.h"
 
 enum km_opt_kind {
-	KM_OPT_FLAG,	 /* bool: --name */
-	KM_OPT_U64,	 /* uint64_t: a whole number, 1000 or 10k or 2M (decimal) */
-	KM_OPT_DOUBLE,	 /* double */
-	KM_OPT_STRING,	 /* const char *: points into argv */
+	KM_OPT_FLAG, /* bool: --name */
+	KM_OPT_U64, /* uint64_t: a whole number, 1000 or 10k or 2M (decimal) */
+	KM_OPT_DOUBLE, /* double */
+	KM_OPT_STRING, /* const char *: points into argv */
 	KM_OPT_DURATION, /* uint64_t nanoseconds: 10us, 1.5s; a bare number is refused */
-	KM_OPT_BYTES,	 /* uint64_t: 64MiB, 1GB; a bare number is refused */
+	KM_OPT_BYTES, /* uint64_t: 64MiB, 1GB; a bare number is refused */
 };
 
 /* One row of a verb's table; the table ends with a NULL name. */

@@ -145,9 +145,9 @@ static bool model_oldest(const struct model *model, uint32_t *level_out, uint32_
 
 			if (!model_unpinned(model, level, id))
 				continue;
-			if (oldest && (obj->used_ns > oldest->used_ns ||
-				       (obj->used_ns == oldest->used_ns &&
-					obj->turn > oldest->turn)))
+			if (oldest &&
+			    (obj->used_ns > oldest->used_ns ||
+			     (obj->used_ns == oldest->used_ns && obj->turn > oldest->turn)))
 				continue;
 			oldest = obj;
 			*level_out = level;
@@ -232,8 +232,8 @@ static bool model_make_room(struct model *model, uint32_t class_idx)
 	return true;
 }
 
-static bool model_insert(struct model *model, uint32_t level, struct km_key key,
-			 uint32_t class_idx, uint64_t now_ns)
+static bool model_insert(struct model *model, uint32_t level, struct km_key key, uint32_t class_idx,
+			 uint64_t now_ns)
 {
 	struct model_obj *obj = &model->obj[level][key.id];
 
@@ -242,8 +242,11 @@ static bool model_insert(struct model *model, uint32_t level, struct km_key key,
 		model->stats.refused++;
 		return false;
 	}
-	*obj = (struct model_obj){ .present = true, .gen = key.gen, .class_idx = class_idx,
-				   .used_ns = now_ns, .turn = ++model->turn };
+	*obj = (struct model_obj){ .present = true,
+				   .gen = key.gen,
+				   .class_idx = class_idx,
+				   .used_ns = now_ns,
+				   .turn = ++model->turn };
 	model->version++;
 	model->stats.inserts[level]++;
 	model->stats.bytes_peak = km_max_u64(model->stats.bytes_peak, model_bytes(model));
@@ -371,8 +374,7 @@ static void compare_keys(const struct pair *pair, uint32_t level)
 static void compare_oldest_rev(struct pair *pair, uint32_t level)
 {
 	const uint64_t rev_now = below(pair, 120), min_lag = below(pair, 40);
-	const struct km_cache_obj *got =
-		km_cache_oldest_rev(pair->cache, level, rev_now, min_lag);
+	const struct km_cache_obj *got = km_cache_oldest_rev(pair->cache, level, rev_now, min_lag);
 	uint64_t least = UINT64_MAX;
 	uint32_t id;
 
@@ -623,9 +625,13 @@ static const struct km_cache_ops ops = { take, give };
 
 static void pair_create(struct pair *pair)
 {
-	struct km_cache_cfg cfg = { .type_cap = TYPE_NR, .rule_cap = RULE_NR, .dep_max = DEP_MAX,
-				    .class_nr = CLASS_NR, .class_bytes = class_bytes,
-				    .ops = &ops, .owner = &pair->owner };
+	struct km_cache_cfg cfg = { .type_cap = TYPE_NR,
+				    .rule_cap = RULE_NR,
+				    .dep_max = DEP_MAX,
+				    .class_nr = CLASS_NR,
+				    .class_bytes = class_bytes,
+				    .ops = &ops,
+				    .owner = &pair->owner };
 	uint32_t i;
 
 	cfg.bytes_max = 20 + below(pair, 400);

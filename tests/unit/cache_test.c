@@ -58,10 +58,15 @@ static const struct km_cache_ops ops = { take, give };
 
 static struct km_cache *create(uint64_t bytes_max, uint64_t age_ns_max, struct owner *owner)
 {
-	const struct km_cache_cfg cfg = { .type_cap = 16, .rule_cap = 32, .dep_max = 4,
-					  .class_nr = CLASS_NR, .class_bytes = class_bytes,
-					  .bytes_max = bytes_max, .age_ns_max = age_ns_max,
-					  .ops = owner ? &ops : NULL, .owner = owner };
+	const struct km_cache_cfg cfg = { .type_cap = 16,
+					  .rule_cap = 32,
+					  .dep_max = 4,
+					  .class_nr = CLASS_NR,
+					  .class_bytes = class_bytes,
+					  .bytes_max = bytes_max,
+					  .age_ns_max = age_ns_max,
+					  .ops = owner ? &ops : NULL,
+					  .owner = owner };
 	struct km_cache *cache;
 
 	if (owner && !owner->slot_nr)
@@ -127,8 +132,7 @@ static void u4_serve(struct km_cache *cache, struct km_types *types, uint32_t a,
 			else
 				deps[i] = km_cache_insert_rule(cache, type->rule[i], RULE, now_ns);
 		}
-		assert_non_null(
-			km_cache_insert_top(cache, type->key, TOP, deps, 2, now_ns));
+		assert_non_null(km_cache_insert_top(cache, type->key, TOP, deps, 2, now_ns));
 		km_cache_release(cache, deps[0]);
 		km_cache_release(cache, deps[1]);
 	}
@@ -404,11 +408,11 @@ static void bad_configurations_are_refused(void **state)
 	struct km_cache_cfg cfg;
 
 	(void)state;
-#define REFUSED(field, value)                                                \
-	do {                                                                 \
-		cfg = good;                                                  \
-		cfg.field = (value);                                         \
-		assert_int_equal(km_cache_create(&cache, &cfg), -EINVAL);    \
+#define REFUSED(field, value)                                             \
+	do {                                                              \
+		cfg = good;                                               \
+		cfg.field = (value);                                      \
+		assert_int_equal(km_cache_create(&cache, &cfg), -EINVAL); \
 	} while (0)
 	REFUSED(type_cap, 0);
 	REFUSED(rule_cap, 0);

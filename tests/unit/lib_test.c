@@ -42,7 +42,8 @@ static void hist_quantiles_are_within_the_stated_error(void **state)
 	qsort(value, NR, sizeof(value[0]), by_value);
 	for (i = 0; i < sizeof(q) / sizeof(q[0]); i++) {
 		double rank = q[i] * NR;
-		uint64_t exact = value[rank <= 1 ? 0 : (unsigned int)rank - (rank == (unsigned int)rank)];
+		uint64_t exact =
+			value[rank <= 1 ? 0 : (unsigned int)rank - (rank == (unsigned int)rank)];
 		uint64_t got = km_hist_quantile(&hist, q[i]);
 
 		assert_true(got <= exact);
@@ -74,9 +75,9 @@ static void options_take_units_and_refuse_bare_numbers(void **state)
 		{ "count", KM_OPT_U64, &count, "N", "", 1, 100000 },
 		{ NULL, 0, NULL, NULL, NULL, 0, 0 },
 	};
-	char a0[] = "x", a1[] = "--period=1.5ms", a2[] = "--cache", a3[] = "64MiB", a4[] = "--count",
-	     a5[] = "10k", bare[] = "--period=5", typo[] = "--perod=1s", over[] = "--count=0",
-	     stray[] = "y";
+	char a0[] = "x", a1[] = "--period=1.5ms", a2[] = "--cache", a3[] = "64MiB",
+	     a4[] = "--count", a5[] = "10k", bare[] = "--period=5", typo[] = "--perod=1s",
+	     over[] = "--count=0", stray[] = "y";
 	char *good[] = { a0, a1, a2, a3, a4, a5 };
 	char *bads[][2] = { { a0, bare }, { a0, typo }, { a0, over }, { a0, a4 }, { a0, stray } };
 	const char *says[] = { "not a time", "did you mean --period", "must be 1", "wants a value",

@@ -37,8 +37,10 @@ static uint64_t seed_get(uint64_t otherwise)
 
 static struct km_types *create(uint32_t type_cap, uint32_t rule_obj_cap)
 {
-	const struct km_types_cfg cfg = { .type_cap = type_cap, .rule_obj_cap = rule_obj_cap,
-					  .trait_nr = TRAIT_NR, .rule_nr = KM_ARRAY_NR(rules),
+	const struct km_types_cfg cfg = { .type_cap = type_cap,
+					  .rule_obj_cap = rule_obj_cap,
+					  .trait_nr = TRAIT_NR,
+					  .rule_nr = KM_ARRAY_NR(rules),
 					  .rules = rules };
 	struct km_types *types;
 
@@ -95,8 +97,9 @@ static void rule_objects_are_shared_where_the_used_traits_are_equal(void **state
 static void rules_of_equal_traits_have_objects_of_their_own(void **state)
 {
 	static const struct km_rule_desc twins[] = { { "x", 1 }, { "y", 1 }, { "z", 0 } };
-	const struct km_types_cfg cfg = { .type_cap = 4, .rule_obj_cap = 6, .trait_nr = 1,
-					  .rule_nr = 3, .rules = twins };
+	const struct km_types_cfg cfg = {
+		.type_cap = 4, .rule_obj_cap = 6, .trait_nr = 1, .rule_nr = 3, .rules = twins
+	};
 	const uint32_t one = 1, two = 2;
 	struct km_type *t1, *t2;
 	struct km_types *types;
@@ -133,11 +136,11 @@ static void bounds_are_checked(void **state)
 	struct km_types_cfg cfg;
 
 	(void)state;
-#define REFUSED(field, value)                                                \
-	do {                                                                 \
-		cfg = good;                                                  \
-		cfg.field = (value);                                         \
-		assert_int_equal(km_types_create(&types, &cfg), -EINVAL);    \
+#define REFUSED(field, value)                                             \
+	do {                                                              \
+		cfg = good;                                               \
+		cfg.field = (value);                                      \
+		assert_int_equal(km_types_create(&types, &cfg), -EINVAL); \
 	} while (0)
 	REFUSED(type_cap, 1);
 	REFUSED(type_cap, UINT32_C(1) << 22);
