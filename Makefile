@@ -49,7 +49,7 @@ UNIT := lib_test arena_test slots_test topo_test ring_test cache_test type_test 
 MODEL := cache_model_test
 STRESS := runtime_stress ring_stress snap_stress park_stress
 # Scripts that "make check" runs; they print TAP and find the binary in $$KAMINO.
-SCRIPTS :=
+SCRIPTS := scripts/check-litmus.sh
 
 TESTS := $(addprefix $(O)/tests/unit/,$(UNIT)) $(addprefix $(O)/tests/model/,$(MODEL))
 STRESS_TESTS := $(addprefix $(O)/tests/stress/,$(STRESS))

@@ -84,7 +84,10 @@ void km_snap_retire(struct km_snap_head *head, void (*free)(struct km_snap_head 
  */
 void km_snap_drain(void);
 
-/* This thread holds no snapshot now. About 1 ns when no grace period waits. */
+/*
+ * This thread holds no snapshot now. About 1 ns when no grace period waits.
+ * Pairs with SNAP_G1 in free_after_grace().
+ */
 static inline void km_snap_quiesce(void)
 {
 	KM_SNAP_TSAN_RELEASE();
