@@ -207,8 +207,7 @@ static bool type_has(const struct km_types *types, const struct km_type *type,
 	return true;
 }
 
-static struct km_type *type_find(const struct km_types *types, uint64_t hash,
-				 const uint32_t *value)
+static struct km_type *type_find(const struct km_types *types, uint64_t hash, const uint32_t *value)
 {
 	uint32_t idx = types->type_head[hash & types->type_mask];
 

@@ -15,6 +15,7 @@
 
 #include "cache/digest.h"
 #include "core/type.h"
+#include "tests/fail_alloc.h"
 
 enum { RULE, TOP, BIG, CLASS_NR };
 
@@ -429,6 +430,29 @@ static void bad_configurations_are_refused(void **state)
 	km_cache_destroy(NULL);
 }
 
+static void create_survives_each_failing_allocation(void **state)
+{
+	const struct km_cache_cfg cfg = { 4, 4, 2, 1, class_bytes, 100, 0, NULL, NULL };
+	struct km_cache *cache = NULL;
+	unsigned int nr;
+	int err;
+
+	(void)state;
+	for (nr = 1;; nr++) {
+		fail_alloc_at = nr;
+		err = km_cache_create(&cache, &cfg);
+		if (!err)
+			break;
+		assert_int_equal(err, -ENOMEM);
+		assert_null(cache);
+		fail_alloc_at = 0;
+	}
+	assert_true(fail_alloc_at > 0); /* was not reached: all had failed before */
+	fail_alloc_at = 0;
+	assert_int_equal(nr, 10); /* the cache itself and its eight tables */
+	km_cache_destroy(cache);
+}
+
 static void the_digest_lists_what_is_cached(void **state)
 {
 	struct km_cache *cache = create(1000, 0, NULL);
@@ -479,6 +503,7 @@ int main(void)
 		cmocka_unit_test(the_version_grows_with_the_set_only),
 		cmocka_unit_test(the_oldest_revision_is_found_beyond_the_lag),
 		cmocka_unit_test(bad_configurations_are_refused),
+		cmocka_unit_test(create_survives_each_failing_allocation),
 		cmocka_unit_test(the_digest_lists_what_is_cached),
 	};
 
