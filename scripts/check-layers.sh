@@ -128,24 +128,39 @@ END { exit bad }
 ' "$@"
 status=$?
 
-# A source that no list of the Makefile names is dead. Lists drop the folder or the suffix.
-words=$(tr -s ' \t\\' '\n' <Makefile | LC_ALL=C sort -u)
-for file in "$@"; do
-	case $file in
-	include/* | *.h | *.inc) continue ;;
-	esac
-	base=${file##*/}
-	in_module=${file#*/}
-	in_folder=${in_module#*/}
-	found=0
-	for name in "$file" "${file%.c}" "$in_module" "${in_module%.c}" "$in_folder" \
-		"${in_folder%.c}" "$base" "${base%.c}"; do
-		if printf '%s\n' "$words" | grep -qxF -- "$name"; then
-			found=1
-			break
-		fi
+# A source that no list of the Makefile names is dead. A module's list is X_SRC, names
+# from folder X; those of the programs drop the folder or the suffix.
+listed=$(awk '
+{
+	while (sub(/\\$/, "") && (getline more) > 0)
+		$0 = $0 more
+}
+match($0, /^[a-z]+_SRC[ \t]*[:+]?=/) {
+	folder = substr($0, 1, index($0, "_SRC") - 1)
+	nr = split(substr($0, RLENGTH + 1), names, " ")
+	for (i = 1; i <= nr; i++)
+		print folder "/" names[i]
+}
+{
+	for (i = 1; i <= NF; i++)
+		print $i
+}' Makefile)
+
+is_listed() {
+	for name in "$@"; do
+		printf '%s\n' "$listed" | grep -qxF -- "$name" && return 0
 	done
-	if [ $found -eq 0 ]; then
+	return 1
+}
+
+for file in "$@"; do
+	base=${file##*/}
+	case $file in
+	*.h | *.inc) continue ;;
+	tests/* | perf/*) set -- "$file" "${file#*/}" "$base" "${base%.c}" ;;
+	*) set -- "$file" ;;
+	esac
+	if ! is_listed "$@"; then
 		echo "$file: not listed in the Makefile"
 		status=1
 	fi
