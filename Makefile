@@ -45,7 +45,7 @@ LIB_SRC := $(foreach m,$(MODULES),$(addprefix $(m)/,$($(m)_SRC)))
 TOOL_SRC := $(addprefix tools/,$(tools_SRC))
 
 # Programs that "make check" runs, by the name of their source without .c.
-UNIT := lib_test arena_test slots_test topo_test ring_test cache_test type_test formats_test consolidate_test store_test
+UNIT := lib_test arena_test slots_test topo_test topo_test ring_test cache_test type_test formats_test consolidate_test store_test
 MODEL := cache_model_test
 STRESS := runtime_stress ring_stress snap_stress park_stress
 # Scripts that "make check" runs; they print TAP and find the binary in $$KAMINO.
@@ -99,6 +99,7 @@ $(O)/tests/%: $(O)/tests/%.o $(O)/tests/libsupport.a $(O)/libkamino.a
 
 # The test's own allocators come first, so that it can make them fail.
 $(O)/tests/unit/ring_test: KM_LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=aligned_alloc
+$(addprefix $(O)/tests/unit/,arena_test slots_test topo_test): KM_LDFLAGS += -Wl,--wrap=calloc
 
 check: all $(TESTS) $(STRESS_TESTS) ## all tests, TAP through prove
 	$(Q)KAMINO=$(O)/kamino CMOCKA_MESSAGE_OUTPUT=TAP SECS=$${SECS:-2} \
