@@ -131,6 +131,8 @@ static void present_add(struct km_cache *cache, struct km_cache_obj *obj)
 	cache->present[obj->level][obj->present_idx] = obj;
 	obj->present = true;
 	cache->version++;
+	if (cache->cfg.changed)
+		cache->cfg.changed(cache->cfg.owner, obj->level, obj->key, true);
 }
 
 static void present_del(struct km_cache *cache, struct km_cache_obj *obj)
@@ -142,6 +144,8 @@ static void present_del(struct km_cache *cache, struct km_cache_obj *obj)
 	last->present_idx = obj->present_idx;
 	obj->present = false;
 	cache->version++;
+	if (cache->cfg.changed)
+		cache->cfg.changed(cache->cfg.owner, obj->level, obj->key, false);
 }
 
 static void drop_deps(struct km_cache *cache, struct km_cache_obj *top)

@@ -79,6 +79,11 @@ struct km_cache_cfg {
 	uint64_t bytes_max; /* hard (C1) */
 	uint64_t age_ns_max; /* km_cache_age() evicts what is unused for longer; 0 = never */
 	const struct km_cache_ops *ops; /* NULL = no memory behind it, slots are NULL */
+	/*
+	 * Told of every object that comes (its gen is then set) or goes; NULL = nobody
+	 * listens. Must not call back into the cache.
+	 */
+	void (*changed)(void *owner, enum km_cache_level level, struct km_key key, bool present);
 	void *owner;
 };
 

@@ -214,6 +214,17 @@ int km_view_fold(struct km_view *view, uint32_t agent_idx, const struct km_diges
 	return 0;
 }
 
+void km_view_note_cached(struct km_view *view, uint32_t agent_idx, enum km_cache_level level,
+			 struct km_key key, bool present)
+{
+	if (view->gen[level][key.id] != key.gen) /* V3 */
+		return;
+	if (present)
+		row_set(view, view->cached[level], key.id, agent_idx);
+	else
+		row_clear(view, view->cached[level], key.id, agent_idx);
+}
+
 void km_view_recycle(void *ctx, enum km_cache_level level, struct km_key key)
 {
 	struct km_view *view = ctx;

@@ -84,6 +84,14 @@ void km_view_finish(struct km_view *view, uint32_t agent_idx, const struct km_ty
  */
 int km_view_fold(struct km_view *view, uint32_t agent_idx, const struct km_digest *digest) KM_MUST_CHECK;
 
+/**
+ * km_view_note_cached() - one object came to or left @agent_idx's cache.
+ * For an owner that hears of each change (km_cache_cfg.changed) instead of digests;
+ * the two are not mixed for one agent.
+ */
+void km_view_note_cached(struct km_view *view, uint32_t agent_idx, enum km_cache_level level,
+			 struct km_key key, bool present);
+
 /** km_view_recycle() - an id gets a new meaning: nobody has it cached (a km_recycle_fn). */
 void km_view_recycle(void *view, enum km_cache_level level, struct km_key key);
 
