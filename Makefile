@@ -38,7 +38,7 @@ cache_SRC := cache.c digest.c
 core_SRC := type.c estimate.c view.c sched.c record.c eval.c agent.c dispatcher.c \
 	estimator_thread.c runtime.c policy/policies.c policy/blind.c policy/latcache.c
 place_SRC := csv.c dict.c inventory.c res.c trace.c \
-	agent.c consolidate.c kernels.c objects.c place.c rule_bind.c rule_eval.c serve.c store_memory.c view.c
+	agent.c audit.c consolidate.c kernels.c objects.c place.c preload.c rule_bind.c rule_eval.c serve.c store_memory.c view.c
 tools_SRC :=
 MODULES := lib ring numa alloc cache core place
 LIB_SRC := $(foreach m,$(MODULES),$(addprefix $(m)/,$($(m)_SRC)))
@@ -46,7 +46,7 @@ TOOL_SRC := $(addprefix tools/,$(tools_SRC))
 
 # Programs that "make check" runs, by the name of their source without .c.
 UNIT := lib_test arena_test slots_test topo_test topo_test ring_test cache_test type_test formats_test consolidate_test store_test policy_test
-MODEL := cache_model_test policy_model_test
+MODEL := cache_model_test place_model_test policy_model_test
 STRESS := runtime_stress ring_stress snap_stress park_stress
 # Scripts that "make check" runs; they print TAP and find the binary in $$KAMINO.
 SCRIPTS := scripts/check-litmus.sh
