@@ -37,7 +37,7 @@ alloc_SRC := arena.c slots.c
 cache_SRC := cache.c digest.c
 core_SRC := type.c estimate.c view.c sched.c record.c eval.c agent.c dispatcher.c \
 	estimator_thread.c runtime.c policy/policies.c policy/blind.c policy/latcache.c
-place_SRC := csv.c dict.c inventory.c res.c trace.c \
+place_SRC := csv.c dict.c inventory.c res.c rules.c rules_default.c trace.c zone.c zone_data.c zone_fleet.c zone_gen.c \
 	agent.c audit.c consolidate.c kernels.c objects.c place.c preload.c rule_bind.c rule_eval.c serve.c store_memory.c view.c
 tools_SRC :=
 MODULES := lib ring numa alloc cache core place
@@ -45,7 +45,7 @@ LIB_SRC := $(foreach m,$(MODULES),$(addprefix $(m)/,$($(m)_SRC)))
 TOOL_SRC := $(addprefix tools/,$(tools_SRC))
 
 # Programs that "make check" runs, by the name of their source without .c.
-UNIT := lib_test arena_test slots_test topo_test topo_test ring_test cache_test type_test formats_test consolidate_test store_test policy_test
+UNIT := lib_test arena_test slots_test topo_test topo_test ring_test cache_test type_test formats_test consolidate_test store_test policy_test zone_test
 MODEL := cache_model_test place_model_test policy_model_test
 STRESS := runtime_stress ring_stress snap_stress park_stress
 # Scripts that "make check" runs; they print TAP and find the binary in $$KAMINO.

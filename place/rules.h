@@ -4,7 +4,7 @@
  *
  * Order in the file is priority. Validators say may or may not; preferences
  * give a score, lower is better, quantised into 2^bits buckets so that the
- * preference below still has a say.
+ * preference below still has a say. The file's grammar: Documentation/formats.md.
  */
 #ifndef KM_PLACE_RULES_H
 #define KM_PLACE_RULES_H
@@ -30,7 +30,11 @@ enum km_rule_kind {
 	KM_RULE_NONEMPTY, /* servers that already host something first */
 	KM_RULE_ORDER,	  /* rank of the label value in a stated order `order = a, b, c` */
 	/* at pick and commit, never cached */
-	KM_RULE_SPREAD,	  /* at most `max` VMs of one group (`within`) in one server, rack or cluster (`over`) */
+	/*
+	 * At most `max` VMs of one group (`within`) in one server, rack or cluster
+	 * (`over`); where `trait` is set, only VMs with `trait_value` count and are bound.
+	 */
+	KM_RULE_SPREAD,
 	KM_RULE_KIND_NR,
 };
 
@@ -44,13 +48,16 @@ struct km_rule {
 	enum km_res resource;
 	uint32_t percent;
 	char *trait, *label; /* column names or NULL */
-	char *trait_value, *label_value; /* or NULL */
+	char *trait_value, *label_value; /* or NULL; PREFER and SPREAD: only for this trait value */
 	char **order; /* ORDER: NULL-terminated */
 	char **table; /* TABLE: NULL-terminated "trait value", "a|b" pairs */
 	enum km_spread_over over; /* SPREAD; group = `within`: "tenant", "batch" or a trait name */
 	char *within;
 	uint32_t max;
 };
+
+#define KM_RULE_BITS_MAX 8 /* of one preference */
+#define KM_RULESET_BITS_MAX 60 /* of all: a server's score is one 64-bit number */
 
 struct km_ruleset {
 	uint32_t rule_nr;
@@ -66,6 +73,20 @@ int km_ruleset_load(struct km_ruleset **out, const char *path, struct km_diag *d
  */
 int km_ruleset_default(struct km_ruleset **out, const struct km_trace_schema *schema,
 		       const struct km_inventory *inv) KM_MUST_CHECK;
+
+/**
+ * km_rule_traits() - the resources and the trait column that a rule's evaluation uses.
+ * @res: bit r set = uses the wanted quantity of resource r.
+ * @trait: a column of the trace, or NULL. A SPREAD rule is no cached
+ *	evaluation: both are empty for it.
+ */
+void km_rule_traits(const struct km_rule *rule, uint32_t *res, const char **trait);
+
+/** km_rule_kind_name() - as in a file: "best-fit". */
+const char *km_rule_kind_name(enum km_rule_kind kind);
+
+/** km_rule_is_preference() - whether the rule gives a score. */
+bool km_rule_is_preference(enum km_rule_kind kind);
 
 /** km_ruleset_check() - every column that a rule names exists. Return: 0 or -EINVAL. */
 int km_ruleset_check(const struct km_ruleset *set, const struct km_trace_schema *schema,
