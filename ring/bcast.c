@@ -42,7 +42,8 @@ struct km_bcast {
 	struct seg *spares;
 	uint64_t spare_nr;
 };
-static_assert(offsetof(struct km_bcast, head) - offsetof(struct km_bcast, table) >= KM_SHARE_BYTES &&
+static_assert(offsetof(struct km_bcast, head) - offsetof(struct km_bcast, table) >=
+			      KM_SHARE_BYTES &&
 		      offsetof(struct km_bcast, current) - offsetof(struct km_bcast, head) >=
 			      KM_SHARE_BYTES,
 	      "a reader that polls the head does not disturb the writer's own");

@@ -11,8 +11,9 @@ int km_mpsc_init(struct km_mpsc *q, uint32_t slot_nr)
 	if (slot_nr < KM_MPSC_SLOTS_MIN || slot_nr > KM_MPSC_SLOTS_MAX || (slot_nr & (slot_nr - 1)))
 		return -EINVAL;
 	/* whole share units, so that no neighbour on the heap shares the last line */
-	q->slots = aligned_alloc(KM_SHARE_BYTES, KM_DIV_UP(slot_nr * sizeof(q->slots[0]), KM_SHARE_BYTES) *
-							 KM_SHARE_BYTES);
+	q->slots = aligned_alloc(KM_SHARE_BYTES,
+				 KM_DIV_UP(slot_nr * sizeof(q->slots[0]), KM_SHARE_BYTES) *
+					 KM_SHARE_BYTES);
 	if (!q->slots)
 		return -ENOMEM;
 	for (i = 0; i < slot_nr; i++) {

@@ -52,7 +52,8 @@ struct km_mpsc {
 	alignas(KM_SHARE_BYTES) uint64_t head;
 };
 static_assert(offsetof(struct km_mpsc, tail) - offsetof(struct km_mpsc, slots) >= KM_SHARE_BYTES &&
-		      offsetof(struct km_mpsc, head) - offsetof(struct km_mpsc, tail) >= KM_SHARE_BYTES,
+		      offsetof(struct km_mpsc, head) - offsetof(struct km_mpsc, tail) >=
+			      KM_SHARE_BYTES,
 	      "the claims of the producers never disturb the consumer's index");
 
 /**

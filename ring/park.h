@@ -44,7 +44,8 @@ struct km_park {
 	/* waiter stores a mask or 0, wakers store 0; apart, so that looking at the flag is free */
 	alignas(KM_SHARE_BYTES) _Atomic uint32_t word;
 };
-static_assert(offsetof(struct km_park, word) - offsetof(struct km_park, never_parks) >= KM_SHARE_BYTES,
+static_assert(offsetof(struct km_park, word) - offsetof(struct km_park, never_parks) >=
+		      KM_SHARE_BYTES,
 	      "looking at the flag does not touch the waiter's line");
 
 /**
@@ -94,7 +95,10 @@ static inline void km_park_cancel(struct km_park *p)
  */
 bool km_park_wait(struct km_park *p, uint32_t key, uint64_t timeout_ns);
 
-/* The rest of km_park_wake(): the waiter sleeps, or is about to. */
+/**
+ * km_park_wake_slow() - the rest of km_park_wake(): the waiter sleeps, or is about to.
+ * Context: km_park_wake() only. Makes a system call, unless another waker came first.
+ */
 void km_park_wake_slow(struct km_park *p);
 
 /**

@@ -44,7 +44,8 @@ struct km_spsc {
 	alignas(KM_SHARE_BYTES) uint32_t head;
 };
 static_assert(offsetof(struct km_spsc, tail) - offsetof(struct km_spsc, slots) >= KM_SHARE_BYTES &&
-		      offsetof(struct km_spsc, head) - offsetof(struct km_spsc, tail) >= KM_SHARE_BYTES,
+		      offsetof(struct km_spsc, head) - offsetof(struct km_spsc, tail) >=
+			      KM_SHARE_BYTES,
 	      "the two sides never share a prefetched pair of lines");
 
 /**

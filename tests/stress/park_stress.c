@@ -207,7 +207,9 @@ static uint64_t take_all(struct crowd *c)
 static void *crowd_waiter(void *arg)
 {
 	struct crowd_side *side = arg;
-	struct km_park_await how = { .ready = crowd_ready, .ctx = side, .timeout_ns = 20 * TIMEOUT_NS };
+	struct km_park_await how = { .ready = crowd_ready,
+				     .ctx = side,
+				     .timeout_ns = 20 * TIMEOUT_NS };
 	struct crowd *c = side->crowd;
 	uint64_t before;
 
@@ -250,7 +252,8 @@ static void *crowd_waker(void *arg)
 
 static void many_wakers_with_masks_lose_nothing(void **state)
 {
-	static void *(*const fn[])(void *) = { crowd_waiter, crowd_waker, crowd_waker, crowd_waker };
+	static void *(*const fn[])(void *) = { crowd_waiter, crowd_waker, crowd_waker,
+					       crowd_waker };
 	uint64_t seed = stress_seed("park_stress"), made = 0;
 	struct crowd_side side[1 + WAKER_NR];
 	static struct crowd c;

@@ -185,7 +185,8 @@ static void *mpsc_consume(void *arg)
 
 static void mpsc_round(uint32_t slot_nr, uint64_t round)
 {
-	static void *(*const fn[])(void *) = { mpsc_consume, mpsc_produce, mpsc_produce, mpsc_produce };
+	static void *(*const fn[])(void *) = { mpsc_consume, mpsc_produce, mpsc_produce,
+					       mpsc_produce };
 	struct mpsc_side side[PRODUCER_NR + 1];
 	struct payload *pool = calloc(ROUND_NR, sizeof(*pool));
 	struct km_mpsc q;
@@ -252,8 +253,8 @@ static uint64_t bcast_read(struct bcast_side *side, uint64_t from)
 	struct payload got[100];
 	uint32_t nr, i;
 
-	if (km_bcast_read_some(side->b, from, got, 1 + (uint32_t)km_rand_below(&side->rand, 100), &nr) ==
-	    KM_BCAST_OVERRUN) {
+	if (km_bcast_read_some(side->b, from, got, 1 + (uint32_t)km_rand_below(&side->rand, 100),
+			       &nr) == KM_BCAST_OVERRUN) {
 		side->bad += side->keeps_all || nr != 0;
 		side->overruns++;
 		return km_bcast_oldest(side->b, km_bcast_head(side->b));

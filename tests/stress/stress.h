@@ -81,7 +81,8 @@ static inline void stress_run(void *(*const *fn)(void *), void *arg, size_t arg_
 
 	assert_true(nr <= KM_ARRAY_NR(thread));
 	for (i = 0; i < nr; i++)
-		assert_int_equal(pthread_create(&thread[i], NULL, fn[i], (char *)arg + i * arg_bytes), 0);
+		assert_int_equal(
+			pthread_create(&thread[i], NULL, fn[i], (char *)arg + i * arg_bytes), 0);
 	for (i = 0; i < nr; i++)
 		assert_int_equal(pthread_join(thread[i], NULL), 0);
 }

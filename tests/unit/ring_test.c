@@ -209,7 +209,8 @@ static void mpsc_start_at(struct km_mpsc *q, uint64_t at)
 
 static void mpsc_keeps_order_when_positions_wrap(void **state)
 {
-	const uint64_t starts[] = { (UINT64_C(1) << 32) - 6, (UINT64_C(1) << 63) - 6, UINT64_MAX - 5 };
+	const uint64_t starts[] = { (UINT64_C(1) << 32) - 6, (UINT64_C(1) << 63) - 6,
+				    UINT64_MAX - 5 };
 	struct km_mpsc q;
 	uint64_t i;
 	size_t s;
@@ -586,7 +587,9 @@ static bool count_down(void *ctx)
 static void park_await_looks_spins_and_gives_up(void **state)
 {
 	uint32_t left = 1;
-	struct km_park_await how = { .ready = count_down, .ctx = &left, .mask = 1, .timeout_ns = 1000 };
+	struct km_park_await how = {
+		.ready = count_down, .ctx = &left, .mask = 1, .timeout_ns = 1000
+	};
 	struct km_park p;
 
 	(void)state;
