@@ -1,0 +1,130 @@
+#!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# scripts/deps.sh - installs what Kamino needs; nothing else in the tree does.
+#
+#   scripts/deps.sh          what "make" needs
+#   scripts/deps.sh check    that, and what the checkers need
+#   scripts/deps.sh --list   prints both groups, installs nothing
+#
+# For Debian 12, as root or with sudo. When all is there it says so and
+# touches neither the package lists nor the network.
+
+set -eu
+
+usage() {
+	echo "usage: scripts/deps.sh [build|check|--list]" >&2
+	exit 2
+}
+
+fail() {
+	echo "deps: $*" >&2
+	exit 1
+}
+
+# One package a line: name, then what it is for.
+build_packages() {
+	cat <<-'LIST'
+		gcc               compiles it
+		libc6-dev         the C library's headers
+		make              builds it
+		pkg-config        finds the libraries
+		perl              prove runs the tests and reads their TAP
+		liburcu-dev       snapshots: read-copy-update
+		libjemalloc-dev   arenas and cache slots
+		libhwloc-dev      topology of the machine
+		libcmocka-dev     unit tests
+		libjansson-dev    JSON output
+		libinih-dev       rule and job files
+		libxxhash-dev     hashes of keys
+		zlib1g-dev        compressed traces
+		libsqlite3-dev    importer of the packing trace
+	LIST
+}
+
+check_packages() {
+	cat <<-'LIST'
+		clang             the second compiler
+		clang-format      form of the source
+		clang-tidy        lint
+		spin              model checker of the lock-free parts
+		valgrind          memory checker
+		python3           checks JSON in the tests of the command
+	LIST
+}
+
+installed() {
+	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+# Those of the "name why" lines on stdin that are not installed.
+missing() {
+	while read -r name why; do
+		installed "$name" || echo "$name $why"
+	done
+}
+
+# Known to the package lists that are already here?
+known() {
+	for name in "$@"; do
+		[ -n "$(apt-cache policy "$name" 2>/dev/null | sed -n '/Candidate: [^(]/p')" ] ||
+			return 1
+	done
+}
+
+as_root() {
+	if [ "$(id -u)" -eq 0 ]; then
+		"$@"
+	else
+		sudo "$@"
+	fi
+}
+
+check_system() {
+	command -v dpkg-query >/dev/null && command -v apt-get >/dev/null ||
+		fail "this is not Debian; install the equivalents of 'scripts/deps.sh --list'"
+	# Debian and its children carry the same names; only 12 is tested.
+	release=$(. /etc/os-release 2>/dev/null && echo "${ID:-unknown} ${VERSION_ID:-}") || release=unknown
+	[ "$release" = "debian 12" ] ||
+		echo "deps: this is '$release', not Debian 12: going on, untested" >&2
+}
+
+check_rights() {
+	[ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null ||
+		fail "to install, run as root or install sudo; missing: $*"
+}
+
+[ $# -le 1 ] || usage
+case ${1:-build} in
+build) wanted=$(build_packages) ;;
+check) wanted=$(build_packages; check_packages) ;;
+--list)
+	echo "build:"
+	build_packages | sed 's/^/  /'
+	echo "check:"
+	check_packages | sed 's/^/  /'
+	exit 0
+	;;
+*) usage ;;
+esac
+
+check_system
+lines=$(echo "$wanted" | missing)
+if [ -z "$lines" ]; then
+	echo "deps: all is installed"
+	exit 0
+fi
+names=$(echo "$lines" | cut -d' ' -f1 | tr '\n' ' ')
+check_rights "$names"
+echo "deps: installing"
+echo "$lines" | while read -r name why; do
+	printf '  %-17s %s\n' "$name" "$why"
+done
+# shellcheck disable=SC2086 # names are words without blanks
+known $names || as_root apt-get update
+# A stale list names versions that the mirror no longer has: refresh once, try again.
+install() {
+	# shellcheck disable=SC2086
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $names
+}
+install || { as_root apt-get update && install; } || fail "apt-get could not install: $names"
