@@ -39,17 +39,17 @@ core_SRC := type.c estimate.c view.c sched.c record.c eval.c agent.c dispatcher.
 	estimator_thread.c runtime.c policy/policies.c policy/blind.c policy/latcache.c
 place_SRC := csv.c dict.c inventory.c res.c rules.c rules_default.c trace.c zone.c zone_data.c zone_fleet.c zone_gen.c \
 	agent.c audit.c consolidate.c kernels.c objects.c place.c preload.c rule_bind.c rule_eval.c serve.c store_memory.c view.c
-tools_SRC :=
+tools_SRC := build.c json.c main.c topo.c version.c
 MODULES := lib ring numa alloc cache core place
 LIB_SRC := $(foreach m,$(MODULES),$(addprefix $(m)/,$($(m)_SRC)))
 TOOL_SRC := $(addprefix tools/,$(tools_SRC))
 
 # Programs that "make check" runs, by the name of their source without .c.
-UNIT := lib_test arena_test slots_test topo_test topo_test ring_test cache_test type_test formats_test consolidate_test store_test policy_test zone_test
+UNIT := lib_test arena_test slots_test topo_test ring_test cache_test type_test formats_test consolidate_test store_test policy_test zone_test
 MODEL := cache_model_test place_model_test policy_model_test theorem1_test
 STRESS := runtime_stress ring_stress snap_stress park_stress summary_stress
 # Scripts that "make check" runs; they print TAP and find the binary in $$KAMINO.
-SCRIPTS := scripts/check-litmus.sh
+SCRIPTS := scripts/check-litmus.sh tests/cli/topo_test.sh
 
 TESTS := $(addprefix $(O)/tests/unit/,$(UNIT)) $(addprefix $(O)/tests/model/,$(MODEL))
 STRESS_TESTS := $(addprefix $(O)/tests/stress/,$(STRESS))
@@ -81,6 +81,18 @@ $(O)/%.o: %.c Makefile
 $(O)/libkamino.a: $(LIB_OBJ)
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+# What build.c tells of this build; it is compiled anew when one of the texts changes.
+BUILD_TEXTS = -DKM_VERSION='"$(VERSION)"' -DKM_REVISION='"$(REVISION)"' \
+	-DKM_FLAGS='"$(subst ",,$(subst ',,$(strip $(CFLAGS) $(if $(LTO),-flto))))"' \
+	-DKM_SANITIZER='"$(or $(SAN),none)"' -DKM_LIBRARIES='"$(LIB_VERSIONS)"'
+LIB_VERSIONS = $(join $(PKGS:=-),$(shell pkg-config --modversion $(PKGS)))
+$(O)/build.texts: FORCE
+	$(Q)mkdir -p $(@D)
+	$(Q)echo "$(subst ",,$(BUILD_TEXTS))" | cmp -s - $@ || echo "$(subst ",,$(BUILD_TEXTS))" >$@
+.PHONY: FORCE
+$(O)/tools/build.o: $(O)/build.texts
+$(O)/tools/build.o: CPPFLAGS += $(BUILD_TEXTS)
 
 $(O)/kamino: $(TOOL_OBJ) $(O)/libkamino.a
 	$(call say,LD,$@)

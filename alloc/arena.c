@@ -124,8 +124,8 @@ static void *map_aligned(size_t bytes, size_t align)
 
 	if (bytes + slack < bytes)
 		return NULL;
-	addr = mmap(NULL, bytes + slack, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	addr = mmap(NULL, bytes + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		    0);
 	if (addr == MAP_FAILED)
 		return NULL;
 	before = -(uintptr_t)addr & (align - 1);
@@ -219,15 +219,15 @@ static bool hook_commit(extent_hooks_t *hooks, void *addr, size_t size, size_t o
 }
 
 /* Decommit and both purges: refused, so that pages stay. */
-static bool hook_keep(extent_hooks_t *hooks, void *addr, size_t size, size_t offset,
-		      size_t length, unsigned int arena_idx)
+static bool hook_keep(extent_hooks_t *hooks, void *addr, size_t size, size_t offset, size_t length,
+		      unsigned int arena_idx)
 {
 	(void)hooks, (void)addr, (void)size, (void)offset, (void)length, (void)arena_idx;
 	return true;
 }
 
-static bool hook_split(extent_hooks_t *hooks, void *addr, size_t size, size_t size_a,
-		       size_t size_b, bool committed, unsigned int arena_idx)
+static bool hook_split(extent_hooks_t *hooks, void *addr, size_t size, size_t size_a, size_t size_b,
+		       bool committed, unsigned int arena_idx)
 {
 	(void)hooks, (void)addr, (void)size, (void)size_a, (void)size_b;
 	(void)committed, (void)arena_idx;

@@ -132,9 +132,9 @@ static bool prefault(char *slot, size_t bytes)
 
 static void *alloc_fresh(struct km_slots *slots, const struct slot_class *class)
 {
-	void *slot = km_arena_alloc(slots->arena, (size_t)class->bytes, class->align);
+	void *slot = km_arena_alloc(slots->arena, (size_t) class->bytes, class->align);
 
-	if (slot && slots->prefault && !prefault(slot, (size_t)class->bytes)) {
+	if (slot && slots->prefault && !prefault(slot, (size_t) class->bytes)) {
 		km_arena_free(slots->arena, slot);
 		return NULL;
 	}

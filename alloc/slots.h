@@ -20,7 +20,8 @@ struct km_slots;
 struct km_slots_stats {
 	uint64_t bytes; /* of slots taken and kept, as the arena rounds them */
 	uint64_t taken_bytes; /* of slots taken */
-	uint64_t fresh, recycled, returned; /* takes from the arena, from the pool; frees to the arena */
+	uint64_t fresh, recycled,
+		returned; /* takes from the arena, from the pool; frees to the arena */
 	uint64_t refused;
 };
 

@@ -108,9 +108,10 @@ static int keep_allowed(hwloc_topology_t hw, struct km_diag *diag)
 	/* The union over all threads: a pinned thread may open a topology too. */
 	if (!hwloc_get_cpubind(hw, set, HWLOC_CPUBIND_PROCESS) &&
 	    hwloc_topology_restrict(hw, set, 0))
-		err = errno == ENOMEM ? -ENOMEM
-				      : km_diag_set(diag, -EINVAL, NULL, 0, 0,
-						    "no CPU of this process's affinity mask is online");
+		err = errno == ENOMEM
+			      ? -ENOMEM
+			      : km_diag_set(diag, -EINVAL, NULL, 0, 0,
+					    "no CPU of this process's affinity mask is online");
 	hwloc_bitmap_free(set);
 	return err;
 }
@@ -234,8 +235,7 @@ static int fill_arrays(struct km_topo *topo, hwloc_topology_t hw, struct km_diag
 	return 0;
 }
 
-int km_topo_open(struct km_topo **out, const char *synthetic, const char *xml,
-		 struct km_diag *diag)
+int km_topo_open(struct km_topo **out, const char *synthetic, const char *xml, struct km_diag *diag)
 {
 	struct km_topo *topo;
 	hwloc_topology_t hw;
@@ -435,7 +435,8 @@ static int plan_shared(struct km_plan *plan, struct deal *deal)
 	for (i = 0; i < core_nr; i++)
 		order[i] = deal_agent(deal);
 	for (i = 0; i < plan->agent_nr + 2; i++) {
-		struct km_place place = place_on(deal->topo, order[i % core_nr], i / core_nr, false);
+		struct km_place place =
+			place_on(deal->topo, order[i % core_nr], i / core_nr, false);
 
 		if (i < plan->agent_nr)
 			plan->agent[i] = place;

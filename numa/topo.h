@@ -29,7 +29,8 @@ struct km_topo_summary {
 
 /* Where one thread runs. */
 struct km_place {
-	uint32_t cpu, core, node, l3; /* OS index of the cpu and node; logical index of core and l3 */
+	uint32_t cpu, core, node,
+		l3; /* OS index of the cpu and node; logical index of core and l3 */
 	bool owned; /* no other thread of the plan has this core: it may spin */
 };
 

@@ -34,8 +34,7 @@ static struct km_arena *make_arena(uint64_t mapped_bytes_max)
 }
 
 /* Without the sanitizers' bookkeeping, which faults pages of its own. */
-__attribute__((no_sanitize_thread, no_sanitize_address))
-static void touch(char *ptr, size_t bytes)
+__attribute__((no_sanitize_thread, no_sanitize_address)) static void touch(char *ptr, size_t bytes)
 {
 	size_t at;
 
@@ -235,7 +234,8 @@ static void pages_lie_on_the_node_when_the_kernel_binds(void **state)
 		assert_int_equal(syscall(SYS_get_mempolicy, &policy, NULL, 0, ptr, MPOL_F_ADDR), 0);
 		assert_int_equal(policy, MPOL_BIND);
 		assert_int_equal(syscall(SYS_get_mempolicy, &node, NULL, 0, ptr,
-					 MPOL_F_NODE | MPOL_F_ADDR), 0);
+					 MPOL_F_NODE | MPOL_F_ADDR),
+				 0);
 		assert_int_equal(node, 0);
 	} else {
 		print_message("# not bound: this kernel has no mbind\n");

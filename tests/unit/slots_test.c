@@ -43,8 +43,7 @@ static struct km_slots *make_slots(struct km_arena *arena, uint32_t class_nr,
 }
 
 /* Without the sanitizers' bookkeeping, which faults pages of its own. */
-__attribute__((no_sanitize_thread, no_sanitize_address))
-static void touch(char *ptr, size_t bytes)
+__attribute__((no_sanitize_thread, no_sanitize_address)) static void touch(char *ptr, size_t bytes)
 {
 	size_t at;
 
@@ -296,14 +295,16 @@ static void random_takes_and_gives_follow_the_model(void **state)
 
 				taken_bytes += km_slots_class_bytes(slots, one->class_idx);
 				assert_int_equal((uintptr_t)one->slot &
-							 (bytes >= 2 * MIB ? 2 * MIB - 1 : 63), 0);
+							 (bytes >= 2 * MIB ? 2 * MIB - 1 : 63),
+						 0);
 				one->mark = (unsigned char)step;
 				one->slot[0] = one->slot[bytes - 1] = one->mark;
 			} else {
 				refused++;
 				/* only what is taken may stand in the way */
 				assert_true(taken_bytes +
-					    km_slots_class_bytes(slots, one->class_idx) > max);
+						    km_slots_class_bytes(slots, one->class_idx) >
+					    max);
 			}
 		}
 		assert_int_equal(stats->taken_bytes, taken_bytes);

@@ -191,9 +191,20 @@ static void sharing_threads_use_the_siblings_of_a_core(void **state)
 
 static void a_bad_description_is_refused_with_a_reason(void **state)
 {
-	const char *const bad[] = { "", "bogus", "pack:", "core:0", "pu:-1", "core:2 (", "core:2",
-				    "pu:99999999999999999999", "pack:4294967297 pu:1",
-				    "core:100 pu:100", "numa:64 core:64 2", ":", "((((", "pu" };
+	const char *const bad[] = { "",
+				    "bogus",
+				    "pack:",
+				    "core:0",
+				    "pu:-1",
+				    "core:2 (",
+				    "core:2",
+				    "pu:99999999999999999999",
+				    "pack:4294967297 pu:1",
+				    "core:100 pu:100",
+				    "numa:64 core:64 2",
+				    ":",
+				    "((((",
+				    "pu" };
 	struct km_topo *topo = NULL;
 	unsigned int i;
 
@@ -213,27 +224,36 @@ static const char lopsided[] =
 	"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
 	"<!DOCTYPE topology SYSTEM \"hwloc2.dtd\">\n"
 	"<topology version=\"2.0\">\n"
-#define SETS(cpus, nodes)                                                          \
-	" cpuset=\"" cpus "\" complete_cpuset=\"" cpus "\" nodeset=\"" nodes "\""  \
+#define SETS(cpus, nodes)                                                         \
+	" cpuset=\"" cpus "\" complete_cpuset=\"" cpus "\" nodeset=\"" nodes "\"" \
 	" complete_nodeset=\"" nodes "\""
-#define CORE(idx, cpus, nodes, gp, gp_pu)                                          \
-	"<object type=\"Core\" os_index=\"" idx "\"" SETS(cpus, nodes)             \
-	" gp_index=\"" gp "\"><object type=\"PU\" os_index=\"" idx "\""            \
-	SETS(cpus, nodes) " gp_index=\"" gp_pu "\"/></object>\n"
-	"<object type=\"Machine\" os_index=\"0\"" SETS("0xf", "0x30")
-	" allowed_cpuset=\"0xf\" allowed_nodeset=\"0x30\" gp_index=\"1\">\n"
-	"<object type=\"Package\" os_index=\"0\"" SETS("0x7", "0x10") " gp_index=\"2\">\n"
-	"<object type=\"NUMANode\" os_index=\"4\"" SETS("0x7", "0x10")
-	" gp_index=\"3\" local_memory=\"1000\"/>\n"
-	CORE("0", "0x1", "0x10", "4", "5")
-	CORE("1", "0x2", "0x10", "6", "7")
-	CORE("2", "0x4", "0x10", "8", "9")
-	"</object>\n"
-	"<object type=\"Package\" os_index=\"1\"" SETS("0x8", "0x20") " gp_index=\"10\">\n"
-	"<object type=\"NUMANode\" os_index=\"5\"" SETS("0x8", "0x20")
-	" gp_index=\"11\" local_memory=\"500\"/>\n"
-	CORE("3", "0x8", "0x20", "12", "13")
-	"</object></object></topology>\n";
+#define CORE(idx, cpus, nodes, gp, gp_pu)                                                 \
+	"<object type=\"Core\" os_index=\"" idx                                           \
+	"\"" SETS(cpus, nodes) " gp_index=\"" gp "\"><object type=\"PU\" os_index=\"" idx \
+			       "\"" SETS(cpus, nodes) " gp_index=\"" gp_pu "\"/></object>\n"
+	"<object type=\"Machine\" os_index=\"0\"" SETS(
+		"0xf",
+		"0x30") " allowed_cpuset=\"0xf\" allowed_nodeset=\"0x30\" gp_index=\"1\">\n"
+			"<object type=\"Package\" os_index=\"0\"" SETS(
+				"0x7",
+				"0x10") " gp_index=\"2\">\n"
+					"<object type=\"NUMANode\" os_index=\"4\"" SETS(
+						"0x7",
+						"0x10") " gp_index=\"3\" local_memory=\"1000\"/>\n" CORE("0",
+													 "0x1",
+													 "0x10",
+													 "4",
+													 "5")
+						CORE("1", "0x2", "0x10", "6", "7") CORE(
+							"2", "0x4", "0x10", "8",
+							"9") "</object>\n"
+							     "<object type=\"Package\" os_index=\"1\"" SETS(
+								     "0x8",
+								     "0x20") " gp_index=\"10\">\n"
+									     "<object type=\"NUMANode\" os_index=\"5\"" SETS("0x8", "0x20") " gp_index=\"11\" local_memory=\"500\"/>\n" CORE(
+										     "3", "0x8",
+										     "0x20", "12",
+										     "13") "</object></object></topology>\n";
 
 static void write_file(char *path, const char *text)
 {

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * tools/json.h - the JSON documents that verbs print. The only user of jansson.
+ */
+#ifndef KM_TOOLS_JSON_H
+#define KM_TOOLS_JSON_H
+
+#include <stdio.h>
+
+#include <jansson.h>
+
+#include "lib/base.h"
+
+#define KM_JSON_SCHEMA "kamino/1"
+
+/**
+ * km_json_host() - the machine and the build, as every document carries them.
+ * What the machine does not tell is "unavailable", or null for a number.
+ * Return: a new object; NULL when memory is short.
+ */
+json_t *km_json_host(void);
+
+/**
+ * km_json_envelope() - {schema, command, host, params, results}.
+ * @params: taken over, also on failure; NULL = an empty object.
+ * @results: taken over, also on failure; NULL (it could not be built) fails.
+ * Return: a new object, released with json_decref(); NULL when memory is short.
+ */
+json_t *km_json_envelope(const char *command, json_t *params, json_t *results);
+
+/**
+ * km_json_print() - write @doc and a line feed.
+ * @doc: stays the caller's; NULL fails.
+ * Return: 0; -ENOMEM; -EIO when @to does not take it.
+ */
+int km_json_print(json_t *doc, FILE *to) KM_MUST_CHECK;
+
+#endif

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * tools/main.c - the kamino command: finds the verb and runs it.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tools/verbs.h"
+
+static int verb_help(int argc, char **argv);
+
+/* A verb is here when it works. */
+static const struct verb {
+	const char *name, *summary;
+	int (*run)(int argc, char **argv);
+} verbs[] = {
+	{ "topo", "this machine, or a pretended one, and which thread runs where", km_verb_topo },
+	{ "version", "version, libraries and features of this binary", km_verb_version },
+	{ "help", "this list; 'help VERB' for one verb", verb_help },
+};
+
+static int print_verbs(FILE *to, int code)
+{
+	unsigned int i;
+
+	fprintf(to, "usage: kamino VERB [options]\n\n");
+	for (i = 0; i < KM_ARRAY_NR(verbs); i++)
+		fprintf(to, "  %-10s %s\n", verbs[i].name, verbs[i].summary);
+	fprintf(to, "\n'kamino VERB --help' lists the options of a verb.\n");
+	return code;
+}
+
+static const struct verb *find_verb(const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < KM_ARRAY_NR(verbs); i++)
+		if (!strcmp(verbs[i].name, name))
+			return &verbs[i];
+	return NULL;
+}
+
+static int unknown_verb(const char *name)
+{
+	const char *names[KM_ARRAY_NR(verbs) + 1], *nearest;
+	unsigned int i;
+
+	for (i = 0; i < KM_ARRAY_NR(verbs); i++)
+		names[i] = verbs[i].name;
+	names[i] = NULL;
+	nearest = km_suggest(name, names);
+	if (nearest)
+		fprintf(stderr, "kamino: unknown verb '%s'; did you mean '%s'?\n", name, nearest);
+	else
+		fprintf(stderr, "kamino: unknown verb '%s'; see 'kamino help'\n", name);
+	return KM_EXIT_USAGE;
+}
+
+static int verb_help(int argc, char **argv)
+{
+	char option[] = "--help", *args[3] = { NULL, option, NULL };
+	const struct verb *verb;
+
+	if (argc < 2 || !strcmp(argv[1], "help") || !strcmp(argv[1], option))
+		return print_verbs(stdout, KM_EXIT_DONE);
+	verb = find_verb(argv[1]);
+	if (!verb)
+		return unknown_verb(argv[1]);
+	args[0] = argv[1];
+	return verb->run(2, args);
+}
+
+int km_verb_fail(const char *verb, const struct km_diag *diag, int code)
+{
+	char text[768];
+
+	fprintf(stderr, "kamino %s: %s\n", verb, km_diag_format(diag, text, sizeof(text)));
+	return code;
+}
+
+int km_verb_help(const char *verb, const char *usage, const char *text, const struct km_opt *opts)
+{
+	printf("usage: kamino %s %s\n\n%s\n\n", verb, usage, text);
+	km_opts_help(opts, stdout);
+	return KM_EXIT_DONE;
+}
+
+int main(int argc, char **argv)
+{
+	const struct verb *verb;
+	const char *name;
+	int code;
+
+	if (argc < 2)
+		return print_verbs(stderr, KM_EXIT_USAGE);
+	name = argv[1];
+	if (!strcmp(name, "--help") || !strcmp(name, "-h"))
+		name = "help";
+	else if (!strcmp(name, "--version"))
+		name = "version";
+	verb = find_verb(name);
+	if (!verb)
+		return unknown_verb(name);
+	code = verb->run(argc - 1, argv + 1);
+	if (fflush(stdout) || ferror(stdout)) {
+		fprintf(stderr, "kamino: cannot write the results: %s\n", strerror(errno));
+		return KM_EXIT_FAILED;
+	}
+	return code;
+}
