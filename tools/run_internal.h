@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * tools/run_internal.h - what the files of "kamino run" share.
+ */
+#ifndef KM_TOOLS_RUN_INTERNAL_H
+#define KM_TOOLS_RUN_INTERNAL_H
+
+#include "core/record.h"
+#include "core/runtime.h"
+#include "numa/topo.h"
+#include "place/audit.h"
+#include "place/place.h"
+#include "place/rules.h"
+#include "tools/replay.h"
+
+struct run_options {
+	const char *policy, *trace, *inventory, *rules, *level, *estimates, *costs, *json_out;
+	uint64_t agents, requests, seed, servers, types, cache_bytes, age_ns, explain, idle_lag,
+		calibrate, in_flight;
+	double load, fill, warmup, compress;
+	bool json, batches, huge_pages, no_in_service, help;
+};
+
+/* What all policies share. */
+struct run_world {
+	struct run_options opt;
+	struct km_topo *topo;
+	struct km_plan *plan;
+	struct km_trace *trace;
+	struct km_inventory *inv;
+	struct km_ruleset *rules;
+	struct km_store_vm *initial; /* where the initial VMs stand */
+	uint64_t initial_nr, unplaced;
+	struct km_replay_plan *jobs;
+	uint64_t cache_bytes, top_bytes, view_bytes;
+	uint64_t warmup_nr;
+	double compress;
+	double capacity, busy_max; /* closed loop: requests per second, busy share of an agent */
+	bool tty;
+};
+
+/* One policy's run. */
+struct run_outcome {
+	const struct km_policy *policy;
+	struct km_replay_result replay;
+	struct km_runtime_stats stats;
+	struct km_audit audit;
+	struct km_store_stats store;
+	struct km_record record;
+	bool recorded;
+	double busy; /* share of the run the agents were busy, mean over agents */
+};
+
+
+/* ---- run_world.c: from options to a zone with its initial VMs placed ---- */
+
+/** run_world_set_up() - Return: 0, or -errno with the reason; then too tear it down. */
+int run_world_set_up(struct run_world *w, struct km_diag *diag) KM_MUST_CHECK;
+void run_world_tear_down(struct run_world *w);
+
+/** run_store_open() - a store with nothing in it, and the workload over it. */
+int run_store_open(struct run_world *w, struct km_store **store, struct km_place_ctx **place,
+		   struct km_diag *diag) KM_MUST_CHECK;
+void run_store_close(struct km_store *store, struct km_place_ctx *place);
+
+/** run_progress() - one line on a terminal, overwritten; run_progress_end() clears it. */
+void run_progress(struct run_world *w, const char *what, uint64_t done, uint64_t all);
+void run_progress_end(struct run_world *w);
+
+/* ---- run_report.c: tables, JSON, explanation, failed audits ---- */
+
+/** run_is_clean() - the audit of a run, its requests' accounts and its budgets. */
+bool run_is_clean(const struct run_world *w, const struct run_outcome *out);
+void run_print_head(const struct run_world *w);
+void run_print_row(const struct run_outcome *out);
+
+/** run_report() - all that comes after the last run. Return: 0, or 1 when an audit failed. */
+int run_report(const struct run_world *w, const struct run_outcome *out, uint32_t nr);
+
+#endif
