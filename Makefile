@@ -37,15 +37,15 @@ alloc_SRC := arena.c slots.c
 cache_SRC := cache.c digest.c
 core_SRC := type.c estimate.c view.c sched.c record.c eval.c agent.c dispatcher.c \
 	estimator_thread.c runtime.c policy/policies.c policy/blind.c policy/latcache.c
-place_SRC := csv.c dict.c inventory.c res.c rules.c rules_default.c trace.c zone.c zone_data.c zone_fleet.c zone_gen.c \
+place_SRC := csv.c dict.c import_csv.c import_sqlite.c inventory.c res.c rules.c rules_default.c trace.c zone.c zone_data.c zone_fleet.c zone_gen.c \
 	agent.c audit.c consolidate.c kernels.c objects.c place.c preload.c rule_bind.c rule_eval.c serve.c store_memory.c view.c
-tools_SRC := build.c json.c main.c topo.c version.c
+tools_SRC := build.c json.c main.c replay.c run.c run_report.c run_world.c topo.c version.c
 MODULES := lib ring numa alloc cache core place
 LIB_SRC := $(foreach m,$(MODULES),$(addprefix $(m)/,$($(m)_SRC)))
 TOOL_SRC := $(addprefix tools/,$(tools_SRC))
 
 # Programs that "make check" runs, by the name of their source without .c.
-UNIT := lib_test arena_test slots_test topo_test ring_test cache_test type_test formats_test consolidate_test store_test policy_test zone_test
+UNIT := lib_test arena_test slots_test topo_test ring_test cache_test type_test formats_test consolidate_test store_test policy_test zone_test import_test
 MODEL := cache_model_test place_model_test policy_model_test theorem1_test
 STRESS := runtime_stress ring_stress snap_stress park_stress summary_stress
 # Scripts that "make check" runs; they print TAP and find the binary in $$KAMINO.
@@ -112,6 +112,10 @@ $(O)/tests/%: $(O)/tests/%.o $(O)/tests/libsupport.a $(O)/libkamino.a
 # The test's own allocators come first, so that it can make them fail.
 $(O)/tests/unit/ring_test: KM_LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=aligned_alloc
 $(addprefix $(O)/tests/unit/,arena_test slots_test topo_test): KM_LDFLAGS += -Wl,--wrap=calloc
+
+$(O)/perf/%: $(O)/perf/%.o $(O)/libkamino.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(KM_CFLAGS) $(CFLAGS) $(KM_LDFLAGS) $(LDFLAGS) $^ $(LIBS) -o $@
 
 check: all $(TESTS) $(STRESS_TESTS) ## all tests, TAP through prove
 	$(Q)KAMINO=$(O)/kamino CMOCKA_MESSAGE_OUTPUT=TAP SECS=$${SECS:-2} \

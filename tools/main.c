@@ -15,6 +15,7 @@ static const struct verb {
 	const char *name, *summary;
 	int (*run)(int argc, char **argv);
 } verbs[] = {
+	{ "run", "serve a zone's requests with the real runtime, audited", km_verb_run },
 	{ "topo", "this machine, or a pretended one, and which thread runs where", km_verb_topo },
 	{ "version", "version, libraries and features of this binary", km_verb_version },
 	{ "help", "this list; 'help VERB' for one verb", verb_help },

@@ -18,6 +18,7 @@ enum {
 	KM_EXIT_USAGE = 2,
 };
 
+int km_verb_run(int argc, char **argv);
 int km_verb_topo(int argc, char **argv);
 int km_verb_version(int argc, char **argv);
 
