@@ -281,7 +281,8 @@ static bool is_coming_type(const struct world *w, const struct agent *agent, uin
 	return w->count_serving && agent->busy && agent->serving == type;
 }
 
-static bool is_coming_obj(const struct world *w, const struct agent *agent, uint32_t r, uint32_t obj)
+static bool is_coming_obj(const struct world *w, const struct agent *agent, uint32_t r,
+			  uint32_t obj)
 {
 	uint32_t type;
 
@@ -321,22 +322,38 @@ static struct term term_of(const struct world *w, const struct agent *agent, uin
 /* The answer if @a were chosen, by the terms of one variant. */
 static struct answer as_rule(const struct world *w, const struct term *t, uint32_t a)
 {
-	return (struct answer){ a, UINT32_MAX, t->wait, t->remaining,
-				t->top ? t->hit : t->by_rule, UINT64_MAX, t->top,
+	return (struct answer){ a,
+				UINT32_MAX,
+				t->wait,
+				t->remaining,
+				t->top ? t->hit : t->by_rule,
+				UINT64_MAX,
+				t->top,
 				t->top ? w->rule_nr : t->rule_hit_nr };
 }
 
 static struct answer as_request(const struct world *w, const struct term *t, uint32_t a)
 {
-	return (struct answer){ a, UINT32_MAX, t->wait, t->remaining,
-				t->top ? t->hit : t->all_miss, UINT64_MAX, t->top,
+	return (struct answer){ a,
+				UINT32_MAX,
+				t->wait,
+				t->remaining,
+				t->top ? t->hit : t->all_miss,
+				UINT64_MAX,
+				t->top,
 				t->top ? w->rule_nr : 0 };
 }
 
 static struct answer as_naive(const struct world *w, const struct term *t, uint32_t a)
 {
-	return (struct answer){ a, UINT32_MAX, t->wait, 0, t->top_now ? t->hit : t->all_miss,
-				UINT64_MAX, t->top_now, t->top_now ? w->rule_nr : 0 };
+	return (struct answer){ a,
+				UINT32_MAX,
+				t->wait,
+				0,
+				t->top_now ? t->hit : t->all_miss,
+				UINT64_MAX,
+				t->top_now,
+				t->top_now ? w->rule_nr : 0 };
 }
 
 static uint64_t sum(const struct answer *x)
@@ -375,7 +392,8 @@ static uint32_t unbeaten(const struct world *w, const struct answer *of, uint32_
 	return best;
 }
 
-static const struct answer nobody = { .agent = UINT32_MAX, .runner_up = UINT32_MAX,
+static const struct answer nobody = { .agent = UINT32_MAX,
+				      .runner_up = UINT32_MAX,
 				      .margin = UINT64_MAX };
 
 static struct answer oracle_latcache(const struct world *w, const struct answer *of)
@@ -450,8 +468,8 @@ static struct answer oracle(const struct world *w, const struct km_policy *polic
 		agent = oracle_turn(w, pick->turn);
 	else {
 		for (a = 0; a < w->agent_nr; a++)
-			of[a] = !strcmp(policy->name, "naive") ? as_naive(w, &term[a], a) :
-								 as_request(w, &term[a], a);
+			of[a] = !strcmp(policy->name, "naive") ? as_naive(w, &term[a], a)
+							       : as_request(w, &term[a], a);
 		return oracle_latcache(w, of);
 	}
 	return agent == UINT32_MAX ? nobody : of[agent];

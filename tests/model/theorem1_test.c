@@ -89,8 +89,8 @@ static uint64_t true_cost(const struct sim *s, const struct truth *t, const stru
 	if (t->type[type->key.id])
 		return s->exact->type_hit_ns[type->key.id];
 	for (r = 0; r < s->rule_nr; r++)
-		ns += t->obj[type->rule[r].id] ? s->exact->rule_hit_ns[r] :
-						 s->exact->rule_miss_ns[r];
+		ns += t->obj[type->rule[r].id] ? s->exact->rule_hit_ns[r]
+					       : s->exact->rule_miss_ns[r];
 	return ns;
 }
 
@@ -213,8 +213,8 @@ static void tell_errors(struct sim *s)
 	s->told->hit_all_ns = s->exact->hit_all_ns - s->exact->build_ns + miss_ns;
 	s->told->build_ns = miss_ns;
 	for (i = 0; i < TYPE_NR; i++)
-		s->told->type_hit_ns[i] = s->exact->type_hit_ns[i] +
-					  below(s, 2 * s->error_ns + 1) - s->error_ns;
+		s->told->type_hit_ns[i] =
+			s->exact->type_hit_ns[i] + below(s, 2 * s->error_ns + 1) - s->error_ns;
 }
 
 /* Before the decision: by how much is each of the sums off that it will compare? */
@@ -309,9 +309,11 @@ static void draw_costs(struct sim *s)
 	memcpy(s->told->rule_miss_ns, est->rule_miss_ns, sizeof(est->rule_miss_ns));
 }
 
-static void open_sim(struct sim *s, uint64_t seed, const struct km_policy *policy, uint64_t error_ns)
+static void open_sim(struct sim *s, uint64_t seed, const struct km_policy *policy,
+		     uint64_t error_ns)
 {
-	struct km_view_cfg view = { .type_cap = TYPE_NR, .rule_obj_cap = OBJ_NR,
+	struct km_view_cfg view = { .type_cap = TYPE_NR,
+				    .rule_obj_cap = OBJ_NR,
 				    .count_serving = true };
 	struct km_sched_cfg sched = { .policy = policy, .window_max = 2048, .seed = seed };
 	uint32_t i, r;
@@ -402,13 +404,13 @@ static void with_sums_off_by_d_a_gap_grows_by_at_most_2d(void **state)
 	for (i = 0; i < run_nr; i++) {
 		run(&s, seed + i, &km_policy_latcache_rule, 1 + (seed + i) % 400);
 		if (!s.off_ns || s.excess_ns)
-			fail_msg("d %" PRIu64 ", gap %" PRIu64 " over %" PRIu64 " + 2d; repeat: SEED=%" PRIu64
-				 " RUNS=1 theorem1_test",
+			fail_msg("d %" PRIu64 ", gap %" PRIu64 " over %" PRIu64
+				 " + 2d; repeat: SEED=%" PRIu64 " RUNS=1 theorem1_test",
 				 s.off_ns, s.gap_ns, s.longest_ns, seed + i);
 		beyond += s.gap_ns > s.longest_ns;
 	}
-	printf("# %" PRIu64 " of %" PRIu64 " runs exceeded the bound of perfect estimates\n", beyond,
-	       run_nr);
+	printf("# %" PRIu64 " of %" PRIu64 " runs exceeded the bound of perfect estimates\n",
+	       beyond, run_nr);
 }
 
 /* The twin: were the bound loose enough to hold of anything, this would fail. */

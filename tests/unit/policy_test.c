@@ -60,15 +60,22 @@ static struct km_estimates *estimates(void)
 static void open_world(struct world *w, uint32_t agent_nr, bool count_serving)
 {
 	static const uint64_t class_bytes[] = { 1, 1 };
-	const struct km_types_cfg types = { .type_cap = TYPE_CAP, .rule_obj_cap = 2 * TYPE_CAP,
-					    .trait_nr = TRAIT_NR, .rule_nr = KM_ARRAY_NR(rules),
+	const struct km_types_cfg types = { .type_cap = TYPE_CAP,
+					    .rule_obj_cap = 2 * TYPE_CAP,
+					    .trait_nr = TRAIT_NR,
+					    .rule_nr = KM_ARRAY_NR(rules),
 					    .rules = rules };
-	const struct km_view_cfg view = { .agent_nr = agent_nr, .rule_nr = KM_ARRAY_NR(rules),
-					  .type_cap = TYPE_CAP, .rule_obj_cap = 2 * TYPE_CAP,
+	const struct km_view_cfg view = { .agent_nr = agent_nr,
+					  .rule_nr = KM_ARRAY_NR(rules),
+					  .type_cap = TYPE_CAP,
+					  .rule_obj_cap = 2 * TYPE_CAP,
 					  .count_serving = count_serving };
-	const struct km_cache_cfg cache = { .type_cap = TYPE_CAP, .rule_cap = 2 * TYPE_CAP,
-					    .dep_max = 2, .class_nr = 2,
-					    .class_bytes = class_bytes, .bytes_max = 1000 };
+	const struct km_cache_cfg cache = { .type_cap = TYPE_CAP,
+					    .rule_cap = 2 * TYPE_CAP,
+					    .dep_max = 2,
+					    .class_nr = 2,
+					    .class_bytes = class_bytes,
+					    .bytes_max = 1000 };
 	uint32_t i;
 
 	memset(w, 0, sizeof(*w));
@@ -614,9 +621,8 @@ static void more_than_65536_of_a_type_may_be_held(void **state)
 
 static void every_policy_is_found_by_its_name(void **state)
 {
-	static const char *const names[] = { "protean", "random",	    "rr",
-					     "hash-ws", "latcache-request", "latcache-rule",
-					     "naive" };
+	static const char *const names[] = { "protean",		 "random",	  "rr",	  "hash-ws",
+					     "latcache-request", "latcache-rule", "naive" };
 	uint32_t i;
 
 	(void)state;
