@@ -4,7 +4,8 @@
  *
  * The hooks map, bind to the node and count; the arena cuts and reuses. What
  * is freed stays mapped and backed: decay is off, purging is refused, and the
- * size from which jemalloc gives blocks back at once is raised out of reach.
+ * size from which jemalloc gives blocks back at once is raised out of reach
+ * (5.3.0 needs one of first and last; which one, its manual does not promise).
  * Only a full arena gives free blocks back to the kernel (make_room()).
  *
  * Each arena is independent; the limit is kept by compare-and-swap, so that

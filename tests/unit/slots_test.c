@@ -174,6 +174,31 @@ static void kept_slots_of_other_classes_make_room(void **state)
 	km_arena_destroy(arena);
 }
 
+static void the_class_with_the_most_idle_memory_returns_first(void **state)
+{
+	const uint64_t class_bytes[] = { 2 * MIB, 4 * MIB, 8 * MIB };
+	struct km_arena *arena = make_arena(0);
+	struct km_slots *slots = make_slots(arena, 3, class_bytes, 14 * MIB, false);
+	const struct km_slots_stats *stats = km_slots_stats(slots);
+	void *two = km_slots_take(slots, 0), *four[2], *eight;
+
+	(void)state;
+	four[0] = km_slots_take(slots, 1);
+	four[1] = km_slots_take(slots, 1);
+	km_slots_give(slots, 1, four[0]);
+	km_slots_give(slots, 1, four[1]);
+	km_slots_give(slots, 0, two);
+	eight = km_slots_take(slots, 2); /* 10 MiB kept; 4 of them have to go */
+	assert_int_equal(stats->returned, 1);
+	assert_ptr_equal(km_slots_take(slots, 0), two);
+	assert_ptr_equal(km_slots_take(slots, 1), four[0]);
+	km_slots_give(slots, 0, two);
+	km_slots_give(slots, 1, four[0]);
+	km_slots_give(slots, 2, eight);
+	km_slots_destroy(slots);
+	km_arena_destroy(arena);
+}
+
 static void a_full_arena_is_served_from_kept_slots(void **state)
 {
 	const uint64_t class_bytes[] = { 2 * MIB, 16 * MIB };
@@ -330,6 +355,7 @@ int main(void)
 		cmocka_unit_test(a_fresh_slot_is_backed_when_asked),
 		cmocka_unit_test(the_limit_is_hard_and_a_gift_lifts_it),
 		cmocka_unit_test(kept_slots_of_other_classes_make_room),
+		cmocka_unit_test(the_class_with_the_most_idle_memory_returns_first),
 		cmocka_unit_test(a_full_arena_is_served_from_kept_slots),
 		cmocka_unit_test(the_nth_fresh_slot_fails_without_a_trace),
 		cmocka_unit_test(bad_configurations_are_refused),
