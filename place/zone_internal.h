@@ -127,4 +127,30 @@ struct zone_end {
 int zone_merge_ends(struct km_trace *trace, struct zone_end *end, uint64_t end_nr,
 		    int64_t last_us) KM_MUST_CHECK;
 
+/* One VM of a published trace, as an importer read it. */
+struct zone_row {
+	int64_t start_us;
+	int64_t end_us; /* INT64_MAX = not known, lives on */
+	uint64_t tenant, vm; /* as published */
+	struct zone_vm ask; /* cls is set by zone_rows_to_trace() */
+};
+
+struct zone_rows {
+	struct zone_row *row;
+	uint64_t nr, cap;
+};
+
+int zone_rows_add(struct zone_rows *rows, const struct zone_row *row) KM_MUST_CHECK;
+
+/**
+ * zone_rows_to_trace() - sort, cut into batches, weave in the deletes.
+ * @rows: sorted here, by start, tenant, VM.
+ * @level, @batches, @seed, @create_nr_max: as for km_import_azure_csv(). At
+ *	KM_LEVEL_VMTYPE a VM without a VM type is given one.
+ *
+ * A batch is what one tenant starts in one second.
+ */
+int zone_rows_to_trace(struct km_trace **out, struct zone_rows *rows, enum km_zone_level level,
+		       bool batches, uint64_t seed, uint64_t create_nr_max) KM_MUST_CHECK;
+
 #endif
