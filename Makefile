@@ -45,7 +45,7 @@ LIB_SRC := $(foreach m,$(MODULES),$(addprefix $(m)/,$($(m)_SRC)))
 TOOL_SRC := $(addprefix tools/,$(tools_SRC))
 
 # Programs that "make check" runs, by the name of their source without .c.
-UNIT := lib_test arena_test slots_test topo_test ring_test cache_test type_test formats_test consolidate_test store_test policy_test zone_test import_test rules_test
+UNIT := lib_test arena_test slots_test topo_test ring_test cache_test type_test formats_test consolidate_test store_test policy_test zone_test import_test rules_test estimate_test
 MODEL := cache_model_test place_model_test policy_model_test theorem1_test sched_model_test import_sample_test
 STRESS := runtime_stress ring_stress snap_stress park_stress summary_stress
 # Scripts that "make check" runs; they print TAP and find the binary in $$KAMINO.
@@ -111,7 +111,7 @@ $(O)/tests/%: $(O)/tests/%.o $(O)/tests/libsupport.a $(O)/libkamino.a
 
 # The test's own allocators come first, so that it can make them fail.
 $(O)/tests/unit/ring_test: KM_LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=aligned_alloc
-$(addprefix $(O)/tests/unit/,arena_test slots_test topo_test): KM_LDFLAGS += -Wl,--wrap=calloc
+$(addprefix $(O)/tests/unit/,arena_test slots_test topo_test estimate_test): KM_LDFLAGS += -Wl,--wrap=calloc
 
 $(O)/perf/%: $(O)/perf/%.o $(O)/libkamino.a
 	$(call say,LD,$@)

@@ -80,7 +80,7 @@ static void mean_add(struct mean *mean, uint64_t ns)
 	int64_t weight = (int64_t)(mean->nr < WINDOW ? mean->nr + 1 : WINDOW);
 
 	mean->ns = (uint64_t)((int64_t)mean->ns + ((int64_t)ns - (int64_t)mean->ns) / weight);
-	mean->nr++;
+	mean->nr += mean->nr < UINT64_MAX; /* a file may say anything */
 }
 
 void km_estimator_add(struct km_estimator *est, uint64_t sample)
@@ -224,7 +224,6 @@ static int load_type(struct loaded *in, const struct saved *saved)
 
 static int load_line(const struct km_estimator *est, struct loaded *in, const char *line)
 {
-	char name[LINE_BYTES];
 	struct mean a, b;
 	struct saved saved;
 	int end = -1;
@@ -244,10 +243,11 @@ static int load_line(const struct km_estimator *est, struct loaded *in, const ch
 		   &saved.mean.nr, &end) == 3 &&
 	    end >= 0 && !line[end] && mean_is_sane(&saved.mean))
 		return load_type(in, &saved);
-	if (sscanf(line, "rule %511s %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %n", name, &a.ns,
-		   &a.nr, &b.ns, &b.nr, &end) == 5 &&
-	    end >= 0 && !line[end] && mean_is_sane(&a) && mean_is_sane(&b)) {
-		rule = rule_by_name(est, name); /* a rule that is gone is skipped */
+	/* The name comes last, as it may hold blanks. */
+	if (sscanf(line, "rule %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %n", &a.ns, &a.nr,
+		   &b.ns, &b.nr, &end) == 4 &&
+	    end >= 0 && line[end] && mean_is_sane(&a) && mean_is_sane(&b)) {
+		rule = rule_by_name(est, line + end); /* a rule that is gone is skipped */
 		if (rule < est->rule_nr) {
 			in->rule_hit[rule] = a;
 			in->rule_miss[rule] = b;
@@ -270,8 +270,9 @@ static int load_lines(const struct km_estimator *est, struct loaded *in, FILE *f
 		nr++;
 		length = strlen(line);
 		if (!length || line[length - 1] != '\n' || ended)
-			return km_diag_set(diag, -EINVAL, path, nr, 0,
-					   "cut off or overlong line; remove the file to start anew");
+			return km_diag_set(
+				diag, -EINVAL, path, nr, 0,
+				"cut off or overlong line; remove the file to start anew");
 		line[length - 1] = 0;
 		if (nr == 1) {
 			if (strcmp(line, FILE_MAGIC))
@@ -340,9 +341,9 @@ static void save_lines(const struct km_estimator *est, FILE *to)
 	fprintf(to, "hit %" PRIu64 " %" PRIu64 "\n", est->all_hits.ns, est->all_hits.nr);
 	fprintf(to, "build %" PRIu64 " %" PRIu64 "\n", est->build.ns, est->build.nr);
 	for (i = 0; i < est->rule_nr; i++)
-		fprintf(to, "rule %s %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n",
-			est->rules[i].name, est->rule_hit[i].ns, est->rule_hit[i].nr,
-			est->rule_miss[i].ns, est->rule_miss[i].nr);
+		fprintf(to, "rule %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %s\n",
+			est->rule_hit[i].ns, est->rule_hit[i].nr, est->rule_miss[i].ns,
+			est->rule_miss[i].nr, est->rules[i].name);
 	for (i = 0; i < est->type_cap; i++)
 		if (est->hash[i] && est->type_hit[i].nr)
 			fprintf(to, "type %016" PRIx64 " %" PRIu64 " %" PRIu64 "\n", est->hash[i],
