@@ -22,20 +22,6 @@ void km_cons_map(struct km_cons *cons, void *slot, uint32_t server_nr)
 	cons->node = (void *)(cons->key + (uint64_t)cons->block_nr * KM_CONS_BLOCK);
 }
 
-static struct km_cons_node leaf_of(const uint64_t *key)
-{
-	struct km_cons_node leaf = { KM_KEY_NONE, 0, 0 };
-	uint32_t i;
-
-	for (i = 0; i < KM_CONS_BLOCK; i++)
-		leaf.min = km_min_u64(leaf.min, key[i]);
-	for (i = 0; i < KM_CONS_BLOCK; i++)
-		leaf.count += key[i] == leaf.min;
-	if (leaf.min == KM_KEY_NONE)
-		leaf.count = 0;
-	return leaf;
-}
-
 static inline struct km_cons_node join(const struct km_cons_node *a, const struct km_cons_node *b)
 {
 	struct km_cons_node node;
@@ -46,6 +32,15 @@ static inline struct km_cons_node join(const struct km_cons_node *a, const struc
 	return node;
 }
 
+void km_cons_raise(struct km_cons *cons)
+{
+	uint64_t i;
+
+	for (i = cons->block_nr - 1; i >= 1; i--)
+		cons->node[i] = join(&cons->node[2 * i], &cons->node[2 * i + 1]);
+	memset(&cons->node[0], 0, sizeof(cons->node[0]));
+}
+
 void km_cons_finish(struct km_cons *cons)
 {
 	const uint32_t n = cons->block_nr;
@@ -54,10 +49,8 @@ void km_cons_finish(struct km_cons *cons)
 	for (i = cons->server_nr; i < (uint64_t)n * KM_CONS_BLOCK; i++)
 		cons->key[i] = KM_KEY_NONE;
 	for (i = 0; i < n; i++)
-		cons->node[n + i] = leaf_of(&cons->key[i * KM_CONS_BLOCK]);
-	for (i = n - 1; i >= 1; i--)
-		cons->node[i] = join(&cons->node[2 * i], &cons->node[2 * i + 1]);
-	memset(&cons->node[0], 0, sizeof(cons->node[0]));
+		cons->node[n + i] = km_cons_leaf(&cons->key[i * KM_CONS_BLOCK]);
+	km_cons_raise(cons);
 }
 
 void km_cons_set(struct km_cons *cons, uint32_t server, uint64_t key)
@@ -69,7 +62,7 @@ void km_cons_set(struct km_cons *cons, uint32_t server, uint64_t key)
 	if (cons->key[server] == key)
 		return;
 	cons->key[server] = key;
-	next = leaf_of(&cons->key[(uint64_t)block * KM_CONS_BLOCK]);
+	next = km_cons_leaf(&cons->key[(uint64_t)block * KM_CONS_BLOCK]);
 	for (;;) {
 		struct km_cons_node *node = &cons->node[i];
 
@@ -133,7 +126,7 @@ const char *km_cons_check(const struct km_cons *cons)
 			return "a key past the last server";
 	for (i = 1; i < 2 * n; i++) {
 		want = i < n ? join(&cons->node[2 * i], &cons->node[2 * i + 1]) :
-			       leaf_of(&cons->key[(i - n) * KM_CONS_BLOCK]);
+			       km_cons_leaf(&cons->key[(i - n) * KM_CONS_BLOCK]);
 		if (want.min != cons->node[i].min)
 			return "a node's least key";
 		if (want.count != cons->node[i].count)

@@ -54,6 +54,27 @@ void km_cons_map(struct km_cons *cons, void *slot, uint32_t server_nr);
  */
 void km_cons_finish(struct km_cons *cons);
 
+/**
+ * km_cons_raise() - the same, when keys and leaves are all there already.
+ * For a builder that makes the leaves while their keys are at hand.
+ */
+void km_cons_raise(struct km_cons *cons);
+
+/* The leaf over one block of keys. */
+static inline struct km_cons_node km_cons_leaf(const uint64_t *key)
+{
+	struct km_cons_node leaf = { KM_KEY_NONE, 0, 0 };
+	uint32_t i;
+
+	for (i = 0; i < KM_CONS_BLOCK; i++)
+		leaf.min = km_min_u64(leaf.min, key[i]);
+	for (i = 0; i < KM_CONS_BLOCK; i++)
+		leaf.count += key[i] == leaf.min;
+	if (leaf.min == KM_KEY_NONE)
+		leaf.count = 0;
+	return leaf;
+}
+
 /** km_cons_set() - give @server (below server_nr) a new key. O(log server_nr). */
 void km_cons_set(struct km_cons *cons, uint32_t server, uint64_t key);
 

@@ -10,6 +10,9 @@
 #include "place/rule_eval.h"
 
 #include <string.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC optimize("tree-vectorize", "vect-cost-model=unlimited")
@@ -18,6 +21,7 @@
 #if defined(__x86_64__)
 #define KERNEL(name) name##_avx512
 #define KERNEL_NAME "avx512"
+#define KERNEL_ISA 512
 #define TARGET __attribute__((target("avx2,avx512f,avx512bw,avx512dq,avx512vl")))
 static bool supported_avx512(void)
 {
@@ -27,10 +31,12 @@ static bool supported_avx512(void)
 #include "place/kernels.inc"
 #undef KERNEL
 #undef KERNEL_NAME
+#undef KERNEL_ISA
 #undef TARGET
 
 #define KERNEL(name) name##_avx2
 #define KERNEL_NAME "avx2"
+#define KERNEL_ISA 256
 #define TARGET __attribute__((target("avx2")))
 static bool supported_avx2(void)
 {
@@ -39,11 +45,13 @@ static bool supported_avx2(void)
 #include "place/kernels.inc"
 #undef KERNEL
 #undef KERNEL_NAME
+#undef KERNEL_ISA
 #undef TARGET
 #endif
 
 #define KERNEL(name) name##_portable
 #define KERNEL_NAME "portable"
+#define KERNEL_ISA 0
 #define TARGET
 static bool supported_portable(void)
 {

@@ -38,22 +38,38 @@ void km_place_rule_update(struct km_workload_agent *wa, uint32_t rule_idx,
 {
 	const struct km_bound *bound = wa->place->bound;
 	const bool validator = bound->rule[rule_idx].validator;
+	const struct km_columns *cols = &wa->view.cols;
+	const uint32_t *server;
 	uint32_t i, nr;
-	const uint32_t *server = km_place_view_changes(wa, rev, &nr);
 
+	if (!km_rule_moves(bound, rule_idx, type->trait))
+		return;
+	server = km_place_view_changes(wa, rev, &nr);
 	for (i = 0; i < nr; i++) {
-		const uint32_t s = server[i];
-		struct km_server_state now = km_place_view_state(&wa->view.cols, s);
-		uint32_t value = km_rule_one(bound, rule_idx, type->trait, &wa->view.cols, s, &now);
+		uint32_t value = km_rule_at(bound, rule_idx, type->trait, cols, server[i]);
 
 		if (validator)
-			put_bit(slot, s, value);
+			put_bit(slot, server[i], value);
 		else
-			((uint8_t *)slot)[s] = (uint8_t)value;
+			((uint8_t *)slot)[server[i]] = (uint8_t)value;
 	}
 }
 
 /* ---- consolidated ------------------------------------------------------------------ */
+
+/* Keys of @n servers from @lo on and their leaves; what is past the last server is none. */
+static void put_stretch(const struct km_kernels *k, struct km_cons *cons, uint64_t lo, uint64_t n,
+			uint64_t *key)
+{
+	/* The last block ends within the last word. */
+	const uint64_t whole = km_min_u64(n, (uint64_t)cons->block_nr * KM_CONS_BLOCK - lo);
+	uint64_t i;
+
+	for (i = cons->server_nr - lo; i < whole; i++)
+		key[i] = KM_KEY_NONE;
+	memcpy(cons->key + lo, key, whole * sizeof(*key));
+	k->leaves(key, cons->node + cons->block_nr + lo / KM_CONS_BLOCK, whole / KM_CONS_BLOCK);
+}
 
 void km_place_top_build(struct km_workload_agent *wa, const struct km_type *type,
 			void *const *rule_slots, void *slot)
@@ -84,11 +100,9 @@ void km_place_top_build(struct km_workload_agent *wa, const struct km_type *type
 					bound->rule[i].bits, n);
 		}
 		k->mask(key, bits, n);
-		/* The last block ends within the last word. */
-		memcpy(cons.key + lo, key,
-		       km_min_u64(n, (uint64_t)cons.block_nr * KM_CONS_BLOCK - lo) * sizeof(*key));
+		put_stretch(k, &cons, lo, n, key);
 	}
-	km_cons_finish(&cons);
+	km_cons_raise(&cons);
 }
 
 static void fetch(const struct km_bound *bound, void *const *rule_slots, const struct km_cons *cons,
@@ -199,10 +213,9 @@ void km_place_top_direct(struct km_workload_agent *wa, const uint32_t *type_trai
 
 		n = km_min_u64(all - lo, KM_STRETCH);
 		direct_stretch(wa, type_trait, lo, n, key);
-		memcpy(cons.key + lo, key,
-		       km_min_u64(n, (uint64_t)cons.block_nr * KM_CONS_BLOCK - lo) * sizeof(*key));
+		put_stretch(wa->place->kernels, &cons, lo, n, key);
 	}
-	km_cons_finish(&cons);
+	km_cons_raise(&cons);
 }
 
 uint64_t km_place_key_one(struct km_workload_agent *wa, const uint32_t *type_trait, uint32_t server,

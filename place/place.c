@@ -15,7 +15,7 @@
  * faster than its changed servers are looked up (Documentation/placement.md,
  * "Update or anew"; perf/rules_probe crossover).
  */
-#define UPDATE_SHARE 32
+#define UPDATE_SHARE 40
 #define UPDATE_NR_MIN 64
 
 static uint64_t sync_view(struct km_workload_agent *wa)

@@ -414,6 +414,7 @@ static int bind_rule(struct binder *b, const struct km_rule *rule)
 	br->rule = rule;
 	br->kind = rule->kind;
 	br->validator = rule->kind <= KM_RULE_HEADROOM;
+	br->fixed = uses_label(rule->kind);
 	err = bind_numbers(b, br);
 	if (!err)
 		err = bind_traits(b, br);

@@ -107,27 +107,50 @@ uint32_t km_rule_one(const struct km_bound *bound, uint32_t rule_idx, const uint
 			       score_one(bound, br, type_trait, cols, server, now);
 }
 
-/* ---- a stretch of servers ------------------------------------------------------------- */
-
-/* One bit per set, for label columns of up to 32 sets. */
-static uint32_t lut_mask(const uint8_t *lut, uint32_t set_nr)
+bool km_rule_moves(const struct km_bound *bound, uint32_t rule_idx, const uint32_t *type_trait)
 {
-	uint32_t set, mask = 0;
+	const struct km_bound_rule *br = &bound->rule[rule_idx];
 
-	for (set = 0; set < set_nr; set++)
-		mask |= (uint32_t)(lut[set] != 0) << set;
-	return mask;
+	return !br->fixed && applies(br, type_trait);
 }
+
+uint32_t km_rule_at(const struct km_bound *bound, uint32_t rule_idx, const uint32_t *type_trait,
+		    const struct km_columns *cols, uint32_t server)
+{
+	const struct km_bound_rule *br = &bound->rule[rule_idx];
+	struct km_server_state now;
+
+	switch (br->kind) {
+	case KM_RULE_HEALTHY:
+		now.healthy = cols->healthy[server];
+		break;
+	case KM_RULE_NONEMPTY:
+		now.vm_nr = cols->vm_nr[server];
+		break;
+	case KM_RULE_BALANCE:
+		now.free[KM_RES_CPU] = cols->free[KM_RES_CPU][server];
+		now.free[KM_RES_MEMORY] = cols->free[KM_RES_MEMORY][server];
+		break;
+	default:
+		now.free[br->res] = cols->free[br->res][server];
+	}
+	return km_rule_one(bound, rule_idx, type_trait, cols, server, &now);
+}
+
+/* ---- a stretch of servers ------------------------------------------------------------- */
 
 static void stream_sets(const struct km_kernels *k, const struct km_label_col *col,
 			const void *set, const uint8_t *lut, uint64_t lo, uint64_t n, uint64_t *out)
 {
 	const void *from = (const char *)set + lo * col->width;
+	uint8_t small[KM_SMALL_SETS] = { 0 };
 
-	if (col->set_nr <= 32)
-		k->mask_bits(from, lut_mask(lut, col->set_nr), out, n);
-	else
+	if (col->set_nr > KM_SMALL_SETS) {
 		k->lut_bits[__builtin_ctz(col->width)](from, lut, out, n);
+		return;
+	}
+	memcpy(small, lut, col->set_nr);
+	k->small_bits(from, small, out, n);
 }
 
 static const uint8_t *match_row(const struct km_bound_rule *br, const struct km_label_col *col,
@@ -175,30 +198,18 @@ static void stream_validator(const struct km_kernels *k, const struct km_bound *
 	}
 }
 
-/* A table of two different buckets, 0 and the last, is a mask too. */
-static bool lut_is_mask(const uint8_t *lut, uint32_t set_nr, uint32_t max)
-{
-	uint32_t set;
-
-	if (set_nr > 32)
-		return false;
-	for (set = 0; set < set_nr; set++)
-		if (lut[set] && lut[set] != max)
-			return false;
-	return true;
-}
-
 static void stream_ranks(const struct km_kernels *k, const struct km_label_col *col,
-			 const void *set, const struct km_bound_rule *br, uint64_t lo, uint64_t n,
-			 uint8_t *out)
+			 const void *set, const uint8_t *lut, uint64_t lo, uint64_t n, uint8_t *out)
 {
 	const void *from = (const char *)set + lo * col->width;
+	uint8_t small[KM_SMALL_SETS] = { 0 };
 
-	if (lut_is_mask(br->lut, col->set_nr, br->bucket_max))
-		k->mask_bytes(from, lut_mask(br->lut, col->set_nr), (uint8_t)br->bucket_max, out,
-			      n);
-	else
-		k->lut_bytes[__builtin_ctz(col->width)](from, br->lut, out, n);
+	if (col->set_nr > KM_SMALL_SETS) {
+		k->lut_bytes[__builtin_ctz(col->width)](from, lut, out, n);
+		return;
+	}
+	memcpy(small, lut, col->set_nr);
+	k->small_bytes(from, small, out, n);
 }
 
 static void stream_preference(const struct km_kernels *k, const struct km_bound *bound,
@@ -222,7 +233,8 @@ static void stream_preference(const struct km_kernels *k, const struct km_bound 
 		k->nonempty(cols->vm_nr + lo, (uint8_t)br->bucket_max, out, n);
 		return;
 	default: /* PREFER, ORDER */
-		stream_ranks(k, &bound->col[br->col_idx], cols->set[br->col_idx], br, lo, n, out);
+		stream_ranks(k, &bound->col[br->col_idx], cols->set[br->col_idx], br->lut, lo, n,
+			     out);
 	}
 }
 

@@ -13,6 +13,7 @@
 #define KM_PLACE_RULE_EVAL_H
 
 #include "core/type.h"
+#include "place/consolidate.h"
 #include "place/inventory.h"
 #include "place/rules.h"
 #include "place/store.h"
@@ -21,6 +22,8 @@
 /* Columns are padded to whole words of a bitmap. */
 #define KM_WORD_BITS 64u
 #define KM_COLUMN_NR(server_nr) ((((uint64_t)(server_nr)) + 63) & ~UINT64_C(63))
+/* Label columns of so few sets have tables in registers. */
+#define KM_SMALL_SETS 32u
 /* Buckets of all preferences together; one value is left for "not feasible". */
 #define KM_KEY_BITS_MAX 63u
 
@@ -39,6 +42,7 @@ struct km_bound_rule {
 	const struct km_rule *rule;
 	enum km_rule_kind kind;
 	bool validator;
+	bool fixed; /* depends on labels alone: no change of a server's state touches it */
 	uint32_t bits, bucket_max; /* preferences */
 	uint32_t traits; /* bit t: the rule uses trait t */
 	/* Applies only to requests whose trait has this value; NONE = any but 0. */
@@ -105,6 +109,7 @@ struct km_server_state {
  *
  * @n is a multiple of 64; bitmaps take n / 64 words, buckets n bytes.
  * @lut_bits, @lut_bytes: by log2 of the column's width.
+ * @small_bits, @small_bytes: sets are below KM_SMALL_SETS, so is the table's size.
  */
 struct km_kernels {
 	const char *name;
@@ -114,9 +119,9 @@ struct km_kernels {
 	void (*headroom)(const int32_t *col, const int32_t *total, int32_t want, uint32_t percent,
 			 uint64_t *out, size_t n);
 	void (*lut_bits[3])(const void *col, const uint8_t *lut, uint64_t *out, size_t n);
-	void (*mask_bits)(const uint8_t *col, uint32_t mask, uint64_t *out, size_t n);
+	void (*small_bits)(const uint8_t *col, const uint8_t *lut, uint64_t *out, size_t n);
 	void (*lut_bytes[3])(const void *col, const uint8_t *lut, uint8_t *out, size_t n);
-	void (*mask_bytes)(const uint8_t *col, uint32_t mask, uint8_t max, uint8_t *out, size_t n);
+	void (*small_bytes)(const uint8_t *col, const uint8_t *lut, uint8_t *out, size_t n);
 	void (*fit)(const int32_t *col, const float *inv, int32_t want, uint32_t max, bool most,
 		    uint8_t *out, size_t n);
 	void (*balance)(const int32_t *a, const float *inv_a, int32_t want_a, const int32_t *b,
@@ -124,6 +129,7 @@ struct km_kernels {
 	void (*nonempty)(const uint32_t *vm_nr, uint8_t max, uint8_t *out, size_t n);
 	void (*join)(uint64_t *key, const uint8_t *bucket, uint32_t bits, size_t n);
 	void (*mask)(uint64_t *key, const uint64_t *bitmap, size_t n);
+	void (*leaves)(const uint64_t *key, struct km_cons_node *leaf, size_t block_nr);
 };
 
 /* Every build of the loops, best first, ends with the portable one. */
@@ -141,6 +147,13 @@ const struct km_kernels *km_kernels_best(void);
 void km_rule_stream(const struct km_kernels *k, const struct km_bound *bound, uint32_t rule_idx,
 		    const uint32_t *type_trait, const struct km_columns *cols, uint8_t *scratch,
 		    uint64_t lo, uint64_t n, void *out);
+
+/** km_rule_moves() - whether a change of a server's state can change the rule's result. */
+bool km_rule_moves(const struct km_bound *bound, uint32_t rule_idx, const uint32_t *type_trait);
+
+/** km_rule_at() - km_rule_one() for the state in @cols, reading no more than the rule needs. */
+uint32_t km_rule_at(const struct km_bound *bound, uint32_t rule_idx, const uint32_t *type_trait,
+		    const struct km_columns *cols, uint32_t server);
 
 /**
  * km_rule_one() - the same for @server alone, in the given state.

@@ -25,7 +25,7 @@
 
 enum {
 	SERVERS_MAX = 300, VMS = 4000, AGENTS = 3, TYPES = 12, TRAITS = 3, VALUES = 5,
-	STEPS = 160, ZONES = 150, PARTS = 3, PART_VMS = 4,
+	STEPS = 160, ZONES = 100, PARTS = 3, PART_VMS = 4,
 };
 
 static const char *const trait_names[TRAITS] = { "series", "zone", "tier" };
@@ -843,6 +843,51 @@ static void placement_agrees_with_the_oracle(void **state)
 	assert_true(placed > 500 && no_room > 100 && conflicts > 20 && updates > 1000 && evals > 1000);
 }
 
+/* A view that the journal has left behind starts over, and says so. */
+static void an_overrun_view_starts_over(void **state)
+{
+	enum { CHANGES = 600000 }; /* more than a store keeps that is not told to keep all */
+	struct km_store_cfg cfg = { .vm_cap = VMS };
+	struct km_place_cfg place;
+	static struct zone z;
+	struct km_store_vm vm;
+	uint64_t rev;
+	uint32_t i;
+
+	(void)state;
+	open_zone(&z, seed_now());
+	for (i = 0; i < AGENTS; i++)
+		z.w->ops->agent_destroy(z.wa[i]);
+	km_place_destroy(z.place);
+	km_store_memory.close(z.store);
+	cfg.inv = z.inv;
+	cfg.rules = &z.rules;
+	assert_int_equal(km_store_memory.open(&z.store, &cfg, NULL), 0);
+	place = (struct km_place_cfg){ .inv = z.inv, .schema = &z.trace->schema, .rules = &z.rules,
+				       .store_ops = &km_store_memory, .store = z.store };
+	assert_int_equal(km_place_create(&z.place, &place, NULL), 0);
+	z.w = km_place_workload(z.place);
+	assert_int_equal(z.w->ops->agent_create(z.w->workload, 0, NULL, &z.wa[0]), 0);
+	refresh(&z, 0, 0);
+	rev = z.slots[0][0].top_rev;
+	for (i = 0; i < CHANGES; i++) {
+		vm = (struct km_store_vm){ .vm = i % VMS, .server = i / VMS % z.inv->server_nr };
+		memset(vm.group, 0xff, sizeof(vm.group));
+		if (!km_store_memory.delete(z.store, vm.vm))
+			assert_int_equal(km_store_memory.commit(z.store, &vm, 1, NULL), KM_COMMIT_DONE);
+		km_snap_quiesce();
+	}
+	assert_true(z.w->ops->can_update(z.wa[0], rev));
+	assert_int_equal(sync_agent(&z, 0), 1 + CHANGES);
+	assert_false(z.w->ops->can_update(z.wa[0], rev));
+	assert_true(z.w->ops->can_update(z.wa[0], 1 + CHANGES));
+	refresh(&z, 0, 0);
+	compare(&z, 0, 0);
+	for (i = 1; i < AGENTS; i++)
+		z.wa[i] = NULL;
+	close_zone(&z);
+}
+
 /* Every instruction set's loops give the same words and bytes. */
 static void all_kernels_agree(void **state)
 {
@@ -980,6 +1025,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(placement_agrees_with_the_oracle),
+		cmocka_unit_test(an_overrun_view_starts_over),
 		cmocka_unit_test(all_kernels_agree),
 		cmocka_unit_test(preload_places_by_the_rules),
 	};
