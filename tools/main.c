@@ -17,6 +17,7 @@ static const struct verb {
 } verbs[] = {
 	{ "run", "serve a zone's requests with the real runtime, audited", km_verb_run },
 	{ "topo", "this machine, or a pretended one, and which thread runs where", km_verb_topo },
+	{ "trace", "make traces and fleets, and look into them", km_verb_trace },
 	{ "version", "version, libraries and features of this binary", km_verb_version },
 	{ "help", "this list; 'help VERB' for one verb", verb_help },
 };
