@@ -36,11 +36,12 @@ numa_SRC := topo.c
 alloc_SRC := arena.c slots.c
 cache_SRC := cache.c digest.c
 core_SRC := type.c estimate.c view.c sched.c record.c eval.c agent.c dispatcher.c \
-	estimator_thread.c runtime.c policy/policies.c policy/blind.c policy/latcache.c
+	estimator_thread.c runtime.c policy/policies.c policy/blind.c policy/latcache.c policy/more.c
 place_SRC := csv.c dict.c import_csv.c import_sqlite.c inventory.c res.c rules.c rules_default.c trace.c zone.c zone_data.c zone_fleet.c zone_gen.c \
 	agent.c audit.c consolidate.c kernels.c objects.c place.c preload.c rule_bind.c rule_eval.c serve.c store_memory.c view.c
+sim_SRC := costs.c costs_file.c judge.c serve.c sim.c zone.c zone_file.c zones.c
 tools_SRC := build.c json.c main.c replay.c run.c run_report.c run_world.c topo.c trace.c trace_stat.c version.c
-MODULES := lib ring numa alloc cache core place
+MODULES := lib ring numa alloc cache core place sim
 LIB_SRC := $(foreach m,$(MODULES),$(addprefix $(m)/,$($(m)_SRC)))
 TOOL_SRC := $(addprefix tools/,$(tools_SRC))
 

@@ -32,6 +32,13 @@ struct km_pick {
 	uint8_t rule_hit_nr; /* predicted, when not a top hit */
 };
 
+/* What a policy reads beyond what every view has; only the simulator provides it. */
+enum km_policy_needs {
+	KM_NEEDS_NOTHING,
+	KM_NEEDS_EXACT, /* view->exact_ns */
+	KM_NEEDS_FUTURE, /* view->future */
+};
+
 /**
  * struct km_policy
  * @window: how many requests an agent may hold, the one in service included;
@@ -44,6 +51,7 @@ struct km_policy {
 	const char *summary;
 	enum km_queueing queueing;
 	uint32_t window;
+	enum km_policy_needs needs; /* without it the policy decides as latcache-rule */
 	uint32_t (*pick)(const struct km_view *view, const struct km_type *type,
 			 struct km_pick *pick);
 };
@@ -51,10 +59,16 @@ struct km_policy {
 extern const struct km_policy km_policy_protean, km_policy_random, km_policy_rr,
 	km_policy_hash_ws, km_policy_latcache_request, km_policy_latcache_rule, km_policy_naive;
 
-/* All of them in the order of the reports; NULL-terminated. */
+/* The paper's, in the order of the reports; NULL-terminated. "all" means these. */
 extern const struct km_policy *const km_policies[];
 
-/** km_policy_find() - Return: the policy named @name, or NULL. */
+extern const struct km_policy km_policy_oracle, km_policy_future, km_policy_jsq, km_policy_p2c,
+	km_policy_bounded_hash, km_policy_affinity;
+
+/* Further ablations, and what else one would pick; NULL-terminated. */
+extern const struct km_policy *const km_policies_more[];
+
+/** km_policy_find() - Return: the policy of either list named @name, or NULL. */
 const struct km_policy *km_policy_find(const char *name);
 
 /**

@@ -34,12 +34,14 @@ int km_view_create(struct km_view **out, const struct km_view_cfg *cfg)
 		view->coming[level] = calloc(bits, sizeof(uint64_t));
 		view->count[level] = calloc(view->cap[level] * agents, sizeof(uint32_t));
 		view->gen[level] = calloc(view->cap[level], sizeof(uint32_t));
+		if (cfg->future)
+			view->future[level] = calloc(bits, sizeof(uint64_t));
 		view->folded[level] = calloc(agents, sizeof(struct km_key *));
 		view->folded_nr[level] = calloc(agents, sizeof(uint32_t));
 		view->folded_cap[level] = calloc(agents, sizeof(uint32_t));
 		if (!view->cached[level] || !view->coming[level] || !view->count[level] ||
 		    !view->gen[level] || !view->folded[level] || !view->folded_nr[level] ||
-		    !view->folded_cap[level])
+		    !view->folded_cap[level] || (cfg->future && !view->future[level]))
 			goto err_destroy;
 	}
 	for (i = 0; i < cfg->agent_nr; i++)
@@ -71,6 +73,7 @@ void km_view_destroy(struct km_view *view)
 		free(view->count[level]);
 		free(view->coming[level]);
 		free(view->cached[level]);
+		free(view->future[level]);
 	}
 	free(view->open);
 	free(view->queued_nr);
@@ -214,15 +217,27 @@ int km_view_fold(struct km_view *view, uint32_t agent_idx, const struct km_diges
 	return 0;
 }
 
-void km_view_note_cached(struct km_view *view, uint32_t agent_idx, enum km_cache_level level,
-			 struct km_key key, bool present)
+static void note(struct km_view *view, uint64_t *rows, uint32_t agent_idx,
+		 enum km_cache_level level, struct km_key key, bool present)
 {
 	if (view->gen[level][key.id] != key.gen) /* V3 */
 		return;
 	if (present)
-		row_set(view, view->cached[level], key.id, agent_idx);
+		row_set(view, rows, key.id, agent_idx);
 	else
-		row_clear(view, view->cached[level], key.id, agent_idx);
+		row_clear(view, rows, key.id, agent_idx);
+}
+
+void km_view_note_cached(struct km_view *view, uint32_t agent_idx, enum km_cache_level level,
+			 struct km_key key, bool present)
+{
+	note(view, view->cached[level], agent_idx, level, key, present);
+}
+
+void km_view_note_future(struct km_view *view, uint32_t agent_idx, enum km_cache_level level,
+			 struct km_key key, bool present)
+{
+	note(view, view->future[level], agent_idx, level, key, present);
 }
 
 void km_view_recycle(void *ctx, enum km_cache_level level, struct km_key key)
@@ -232,4 +247,7 @@ void km_view_recycle(void *ctx, enum km_cache_level level, struct km_key key)
 	view->gen[level][key.id] = key.gen;
 	memset(view->cached[level] + (size_t)key.id * view->word_nr, 0,
 	       view->word_nr * sizeof(uint64_t));
+	if (view->future[level])
+		memset(view->future[level] + (size_t)key.id * view->word_nr, 0,
+		       view->word_nr * sizeof(uint64_t));
 }

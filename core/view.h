@@ -47,6 +47,10 @@ struct km_view {
 	uint32_t *count[KM_CACHE_LEVEL_NR]; /* [cap][agent_nr]; held requests have no limit of their own */
 	uint32_t *gen[KM_CACHE_LEVEL_NR]; /* [cap] */
 
+	/* what only the simulator can know; NULL elsewhere */
+	const uint64_t *exact_ns; /* [agent_nr] true processing time of the request at hand */
+	uint64_t *future[KM_CACHE_LEVEL_NR]; /* [cap][word_nr] cached once all queued is served */
+
 	/* per agent: the digest folded last, to take its bits out again */
 	struct km_key **folded[KM_CACHE_LEVEL_NR];
 	uint32_t *folded_nr[KM_CACHE_LEVEL_NR], *folded_cap[KM_CACHE_LEVEL_NR];
@@ -56,6 +60,7 @@ struct km_view_cfg {
 	uint32_t agent_nr, rule_nr;
 	uint32_t type_cap, rule_obj_cap;
 	bool count_serving;
+	bool future; /* keep rows of what will be cached (km_view_note_future()) */
 };
 
 /** km_view_create() - all agents idle, empty and open. Return: 0; -EINVAL; -ENOMEM. */
@@ -90,6 +95,10 @@ int km_view_fold(struct km_view *view, uint32_t agent_idx, const struct km_diges
  * the two are not mixed for one agent.
  */
 void km_view_note_cached(struct km_view *view, uint32_t agent_idx, enum km_cache_level level,
+			 struct km_key key, bool present);
+
+/** km_view_note_future() - the same of what will be cached; for a view with cfg.future. */
+void km_view_note_future(struct km_view *view, uint32_t agent_idx, enum km_cache_level level,
 			 struct km_key key, bool present);
 
 /** km_view_recycle() - an id gets a new meaning: nobody has it cached (a km_recycle_fn). */

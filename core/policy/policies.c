@@ -15,24 +15,37 @@ const struct km_policy *const km_policies[] = {
 	&km_policy_naive,	     NULL,
 };
 
+const struct km_policy *const km_policies_more[] = {
+	&km_policy_oracle, &km_policy_future,	    &km_policy_jsq,
+	&km_policy_p2c,	   &km_policy_bounded_hash, &km_policy_affinity,
+	NULL,
+};
+
+static const struct km_policy *find(const struct km_policy *const *list, const char *name)
+{
+	for (; *list; list++)
+		if (!strcmp((*list)->name, name))
+			return *list;
+	return NULL;
+}
+
 const struct km_policy *km_policy_find(const char *name)
 {
-	uint32_t i;
+	const struct km_policy *policy = find(km_policies, name);
 
-	for (i = 0; km_policies[i]; i++)
-		if (!strcmp(km_policies[i]->name, name))
-			return km_policies[i];
-	return NULL;
+	return policy ? policy : find(km_policies_more, name);
 }
 
 const char *km_policy_suggest(const char *name)
 {
-	const char *names[KM_ARRAY_NR(km_policies)];
-	uint32_t i;
+	const char *names[KM_ARRAY_NR(km_policies) + KM_ARRAY_NR(km_policies_more)];
+	uint32_t i, nr = 0;
 
 	for (i = 0; km_policies[i]; i++)
-		names[i] = km_policies[i]->name;
-	names[i] = NULL;
+		names[nr++] = km_policies[i]->name;
+	for (i = 0; km_policies_more[i]; i++)
+		names[nr++] = km_policies_more[i]->name;
+	names[nr] = NULL;
 	return km_suggest(name, names);
 }
 

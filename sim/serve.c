@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * sim/serve.c - what an agent does with a request: the steps of core/eval.c
+ * over the same cache, with made-up times in place of work.
+ */
+#include "lib/rand.h"
+#include "sim/sim_internal.h"
+
+static void sample(struct sim *sim, enum km_sample_kind kind, uint32_t id, uint64_t ns)
+{
+	km_estimator_add(sim->estimator, km_sample_pack(kind, id, ns));
+	sim->est_stale = true;
+}
+
+void sim_count_bytes(struct sim *sim, struct sim_agent *agent)
+{
+	uint64_t bytes = km_cache_stats(agent->cache)->bytes;
+
+	if (bytes == agent->bytes)
+		return;
+	sim->bytes_area += (unsigned __int128)sim->bytes * (sim->now_ns - sim->bytes_since_ns);
+	sim->bytes_since_ns = sim->now_ns;
+	sim->bytes += bytes - agent->bytes;
+	agent->bytes = bytes;
+	sim->out->cache_bytes_max = km_max_u64(sim->out->cache_bytes_max, sim->bytes);
+}
+
+static uint64_t top_hit(struct sim *sim, struct km_cache_obj *top, const struct km_type *type,
+			uint64_t rev, uint32_t noise)
+{
+	uint64_t ns = km_cost_top_hit(sim->costs, sim_cost(sim, type), rev - top->rev, noise);
+	uint32_t i;
+
+	top->rev = rev;
+	for (i = 0; i < top->dep_nr; i++)
+		top->deps[i]->rev = rev;
+	return ns;
+}
+
+/* A rule object up to date and held, as core/eval.c's get_rule(); NULL when it does not fit. */
+static struct km_cache_obj *get_rule(struct sim *sim, struct km_cache *cache, struct sim_req *r,
+				     uint32_t rule_idx, uint64_t rev, uint64_t *ns)
+{
+	const struct km_type *type = r->req.type;
+	struct km_key key = type->rule[rule_idx];
+	struct km_cache_obj *obj = km_cache_lookup(cache, KM_CACHE_RULE, key, sim->now_ns);
+	const uint64_t *miss_ns = sim_miss_ns(sim, type);
+	uint64_t took;
+
+	if (obj) {
+		km_cache_hold(cache, obj);
+		took = km_cost_rule_hit(sim->costs, sim_cost(sim, type), miss_ns, rule_idx,
+					rev - obj->rev, r->noise);
+		r->req.rule_hits++;
+		r->rule_mask ^= UINT64_C(1) << rule_idx;
+		sample(sim, KM_SAMPLE_RULE_HIT, rule_idx, took);
+	} else {
+		obj = km_cache_insert_rule(cache, key, rule_idx, sim->now_ns);
+		if (!obj)
+			return NULL;
+		took = km_cost_rule_miss(sim->costs, miss_ns, rule_idx, r->noise);
+		r->req.rule_misses++;
+		sample(sim, KM_SAMPLE_RULE_MISS, rule_idx, took);
+	}
+	obj->rev = rev;
+	*ns += took;
+	return obj;
+}
+
+/* Served uncached: every rule that was not got is evaluated for this request alone. */
+static uint64_t serve_rest(struct sim *sim, const struct sim_req *r, uint32_t from)
+{
+	const uint64_t *miss_ns = sim_miss_ns(sim, r->req.type);
+	uint64_t ns = 0;
+	uint32_t i;
+
+	for (i = from; i < sim->rule_nr; i++)
+		ns += km_cost_rule_miss(sim->costs, miss_ns, i, r->noise);
+	return ns;
+}
+
+static uint64_t top_miss(struct sim *sim, struct km_cache *cache, struct sim_req *r, uint64_t rev)
+{
+	struct km_cache_obj *deps[KM_RULES_MAX], *top = NULL;
+	uint64_t ns = 0, build_ns = km_cost_build(sim->costs, sim_cost(sim, r->req.type), r->noise);
+	uint32_t i, nr;
+
+	for (nr = 0; nr < sim->rule_nr; nr++) {
+		deps[nr] = get_rule(sim, cache, r, nr, rev, &ns);
+		if (!deps[nr])
+			break;
+	}
+	if (nr == sim->rule_nr)
+		top = km_cache_insert_top(cache, r->req.type->key, sim->rule_nr, deps, nr,
+					  sim->now_ns);
+	if (top)
+		top->rev = rev;
+	for (i = 0; i < nr; i++)
+		km_cache_release(cache, deps[i]);
+	r->req.uncached = !top;
+	if (top)
+		sample(sim, KM_SAMPLE_BUILD, 0, build_ns);
+	return ns + build_ns + serve_rest(sim, r, nr);
+}
+
+uint64_t sim_serve(struct sim *sim, struct sim_agent *agent, struct sim_req *r)
+{
+	const struct km_type *type = r->req.type;
+	uint64_t rev = sim_rev(sim), ns;
+	struct km_cache_obj *top;
+
+	top = km_cache_lookup(agent->cache, KM_CACHE_TOP, type->key, sim->now_ns);
+	r->start_rev = rev;
+	r->req.top_hit = top;
+	r->req.uncached = false;
+	r->req.rule_hits = r->req.rule_misses = 0;
+	if (top) {
+		ns = top_hit(sim, top, type, rev, r->noise);
+		sample(sim, KM_SAMPLE_TYPE_HIT, type->key.id, ns);
+		return ns;
+	}
+	ns = top_miss(sim, agent->cache, r, rev);
+	sim_count_bytes(sim, agent);
+	return ns;
+}
+
+uint64_t sim_weigh(struct sim *sim, const struct sim_agent *agent, const struct km_type *type,
+		   uint32_t noise)
+{
+	const struct km_cost_type *ct = sim_cost(sim, type);
+	const uint64_t *miss_ns = sim_miss_ns(sim, type);
+	const struct km_cache_obj *obj = km_cache_peek(agent->cache, KM_CACHE_TOP, type->key);
+	uint64_t ns, rev = sim_rev(sim);
+	uint32_t i;
+
+	if (obj)
+		return km_cost_top_hit(sim->costs, ct, rev - obj->rev, noise);
+	ns = km_cost_build(sim->costs, ct, noise);
+	for (i = 0; i < sim->rule_nr; i++) {
+		obj = km_cache_peek(agent->cache, KM_CACHE_RULE, type->rule[i]);
+		ns += obj ? km_cost_rule_hit(sim->costs, ct, miss_ns, i, rev - obj->rev, noise) :
+			    km_cost_rule_miss(sim->costs, miss_ns, i, noise);
+	}
+	return ns;
+}
+
+uint64_t sim_predict(const struct sim *sim, const struct sim_agent *agent,
+		     const struct km_type *type)
+{
+	const struct km_estimates *est = sim->est;
+	uint64_t ns = est->build_ns;
+	uint32_t i;
+
+	if (km_cache_peek(agent->cache, KM_CACHE_TOP, type->key))
+		return est->type_hit_ns[type->key.id];
+	for (i = 0; i < sim->rule_nr; i++)
+		ns += km_cache_peek(agent->cache, KM_CACHE_RULE, type->rule[i]) ?
+			      est->rule_hit_ns[i] :
+			      est->rule_miss_ns[i];
+	return ns;
+}
+
+uint64_t sim_update_begin(struct sim *sim, struct sim_agent *agent)
+{
+	uint64_t rev = sim_rev(sim);
+	struct km_cache_obj *top;
+	const struct km_type *type;
+	uint32_t i;
+	uint64_t lag;
+
+	top = km_cache_oldest_rev(agent->cache, KM_CACHE_TOP, rev, sim->cfg.idle_lag);
+	if (!top)
+		return 0;
+	lag = rev - top->rev;
+	type = km_types_at(sim->types, top->key.id);
+	top->rev = rev;
+	for (i = 0; i < top->dep_nr; i++)
+		top->deps[i]->rev = rev;
+	sim->out->idle_updates++;
+	agent->updating = top;
+	/* The id may have a new meaning by now; then its times are the new type's. */
+	if (!type)
+		return 1;
+	return km_cost_top_hit(sim->costs, sim_cost(sim, type), lag, UINT32_MAX / 2);
+}
+
+bool sim_conflicts(struct sim *sim, struct sim_agent *agent, struct sim_req *r, uint64_t *retry_ns)
+{
+	const struct km_type *type = r->req.type;
+	uint64_t others = sim_rev(sim) - r->start_rev;
+	uint64_t mix = (uint64_t)r->noise << 32 | (r->req.conflicts + 1);
+	uint64_t servers = sim->cfg.conflict_servers, i, clear = UINT64_C(1) << 32;
+
+	(void)agent;
+	if (!servers || !others)
+		return false;
+	/* Each of the others took one of the good servers; ours is clear of all of them. */
+	for (i = 0; i < km_min_u64(others, 4096); i++)
+		clear -= clear / servers;
+	if (km_splitmix64(&mix) >> 32 < clear)
+		return false;
+	r->req.conflicts++;
+	sim->out->conflicts++;
+	*retry_ns = km_cost_top_hit(sim->costs, sim_cost(sim, type), others, r->noise);
+	r->start_rev = sim_rev(sim);
+	return true;
+}
+
+/* The cache operations of sim_serve(), without times. */
+void sim_future_add(struct sim *sim, struct sim_agent *agent, const struct km_type *type)
+{
+	struct km_cache *cache = agent->future;
+	struct km_cache_obj *deps[KM_RULES_MAX];
+	uint32_t i, nr;
+
+	if (km_cache_lookup(cache, KM_CACHE_TOP, type->key, sim->now_ns))
+		return;
+	for (nr = 0; nr < sim->rule_nr; nr++) {
+		deps[nr] = km_cache_lookup(cache, KM_CACHE_RULE, type->rule[nr], sim->now_ns);
+		if (deps[nr])
+			km_cache_hold(cache, deps[nr]);
+		else
+			deps[nr] = km_cache_insert_rule(cache, type->rule[nr], nr, sim->now_ns);
+		if (!deps[nr])
+			break;
+	}
+	if (nr == sim->rule_nr)
+		/* Refused when it does not fit: as the real one will be. */
+		(void)km_cache_insert_top(cache, type->key, sim->rule_nr, deps, nr, sim->now_ns);
+	for (i = 0; i < nr; i++)
+		km_cache_release(cache, deps[i]);
+}

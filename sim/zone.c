@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "sim/zone.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/rand.h"
+#include "sim/math.h"
+
+#define NS 1000000000.0
+#define SEGMENT_NS UINT64_C(60000000000) /* the hour's rate is constant for a minute */
+#define DAY_NS (86400 * NS)
+
+/* ---- what a zone is -------------------------------------------------------- */
+
+enum { FAMILY, SIZE, DISK, NET, PRIORITY, PLACE, TENANT, TRAIT_NR };
+
+/* Values of the small traits. */
+#define DISK_NR 3
+#define NET_NR 3
+#define PRIORITY_NR 3
+#define PLACE_NR 4
+
+#define USES(a) (1u << (a))
+#define USES2(a, b) (USES(a) | USES(b))
+#define USES3(a, b, c) (USES2(a, b) | USES(c))
+
+/* Twelve, told apart by their traits; a zone of more rules repeats the pattern. */
+#define PATTERN(n)                                             \
+	{ "family-" n, USES(FAMILY) },                         \
+	{ "fits-" n, USES2(FAMILY, SIZE) },                    \
+	{ "capacity-" n, USES(SIZE) },                         \
+	{ "disk-" n, USES2(FAMILY, DISK) },                    \
+	{ "network-" n, USES2(FAMILY, NET) },                  \
+	{ "priority-" n, USES(PRIORITY) },                     \
+	{ "headroom-" n, USES2(FAMILY, PRIORITY) },            \
+	{ "place-" n, USES(PLACE) },                           \
+	{ "spread-" n, USES2(PLACE, SIZE) },                   \
+	{ "affinity-" n, USES2(FAMILY, TENANT) },              \
+	{ "isolation-" n, USES(TENANT) },                      \
+	{ "packing-" n, USES3(FAMILY, SIZE, DISK) }
+
+static const struct km_rule_desc rule_descs[] = {
+	PATTERN("1"), PATTERN("2"), PATTERN("3"), PATTERN("4"), PATTERN("5"), PATTERN("6"),
+};
+static_assert(KM_ARRAY_NR(rule_descs) >= KM_RULES_MAX, "a description for each rule");
+
+const struct km_rule_desc *km_sim_zone_rules(void)
+{
+	return rule_descs;
+}
+
+const struct km_sim_zone *km_sim_zone_find(const char *name)
+{
+	uint32_t i;
+
+	for (i = 0; i < km_sim_zone_nr; i++)
+		if (!strcmp(km_sim_zones[i].name, name))
+			return &km_sim_zones[i];
+	return NULL;
+}
+
+/* ---- the stream ------------------------------------------------------------ */
+
+#define EXP_NR 4096
+#define RECENT_MAX 65536
+#define BURST_TYPES_MAX 64
+
+/* A draw by weight in one look (Walker's alias method). */
+struct alias {
+	uint32_t below; /* of 2^32: the cell's own share */
+	uint32_t other;
+};
+
+struct zone_source {
+	struct km_source source;
+	struct km_sim_zone zone;
+	struct km_rand rand;
+	double base_per_ns, load; /* without bursts, at the day's mean */
+	uint64_t now_ns, end_ns;
+
+	uint64_t segment_end_ns; /* the rate is constant until then */
+	double per_ns; /* now, all in all */
+	uint32_t burst_below; /* of 2^16: arrivals that are the burst's */
+	bool burst_on;
+	uint64_t burst_switch_ns;
+	uint32_t burst_rank[BURST_TYPES_MAX];
+
+	uint64_t trade_ns; /* the next trade of places */
+	uint32_t repeat_below; /* of 2^16 */
+	uint32_t *recent; /* [zone.recent] types */
+	uint32_t recent_at;
+	uint32_t *type_of_rank;
+	struct alias *alias;
+	uint32_t (*trait)[TRAIT_NR];
+	double exp_edge[EXP_NR];
+};
+
+static void fill_exp(struct zone_source *s)
+{
+	uint32_t i;
+
+	for (i = 0; i < EXP_NR; i++)
+		s->exp_edge[i] = -km_sim_ln(1 - (double)i / EXP_NR);
+}
+
+/* Mean 1. The last cell goes on as another draw: an exponential has no memory. */
+static double draw_exp(struct zone_source *s, uint64_t bits)
+{
+	double add = 0, part;
+	uint32_t i = (uint32_t)(bits >> 52);
+
+	while (i == EXP_NR - 1) {
+		add += s->exp_edge[EXP_NR - 1];
+		bits = km_rand_u64(&s->rand);
+		i = (uint32_t)(bits >> 52);
+	}
+	part = (double)(bits >> 28 & 0xffffff) * 0x1.0p-24;
+	return add + s->exp_edge[i] + part * (s->exp_edge[i + 1] - s->exp_edge[i]);
+}
+
+static uint64_t draw_span_ns(struct zone_source *s, double mean_s)
+{
+	return (uint64_t)(draw_exp(s, km_rand_u64(&s->rand)) * mean_s * NS) + 1;
+}
+
+static uint32_t draw_rank(const struct zone_source *s, uint32_t bits)
+{
+	uint64_t at = (uint64_t)bits * s->zone.types;
+	const struct alias *cell = &s->alias[at >> 32];
+
+	return (uint32_t)at < cell->below ? (uint32_t)(at >> 32) : cell->other;
+}
+
+/* From 1 - swing at midnight up to 1 + swing at noon and down again. */
+static double hour_factor(const struct zone_source *s)
+{
+	double at = (double)s->now_ns / DAY_NS, saw;
+
+	at -= (double)(uint64_t)at;
+	saw = at < 0.5 ? 4 * at - 1 : 3 - 4 * at;
+	/* Rounder than a saw: the cubic that is flat at both ends. */
+	return 1 + s->zone.day_swing * saw * (1.5 - 0.5 * saw * saw);
+}
+
+static void switch_burst(struct zone_source *s)
+{
+	const struct km_sim_zone *zone = &s->zone;
+	uint32_t i;
+
+	s->burst_on = !s->burst_on;
+	if (!s->burst_on) {
+		s->burst_switch_ns =
+			s->now_ns + draw_span_ns(s, zone->burst_s * (1 - zone->burst_share) /
+							    zone->burst_share);
+		return;
+	}
+	s->burst_switch_ns = s->now_ns + draw_span_ns(s, zone->burst_s);
+	for (i = 0; i < zone->burst_types; i++)
+		s->burst_rank[i] = draw_rank(s, (uint32_t)km_rand_u64(&s->rand));
+}
+
+static void trade_places(struct zone_source *s)
+{
+	uint32_t a = (uint32_t)km_rand_below(&s->rand, s->zone.types);
+	uint32_t b = (uint32_t)km_rand_below(&s->rand, s->zone.types);
+	uint32_t type = s->type_of_rank[a];
+
+	s->type_of_rank[a] = s->type_of_rank[b];
+	s->type_of_rank[b] = type;
+	s->trade_ns = s->now_ns + draw_span_ns(s, s->zone.trade_s);
+}
+
+/* Whatever is due now; then the rate until the next such moment. */
+static void next_segment(struct zone_source *s)
+{
+	double calm, burst;
+
+	if (s->burst_switch_ns <= s->now_ns)
+		switch_burst(s);
+	while (s->trade_ns <= s->now_ns)
+		trade_places(s);
+	calm = s->base_per_ns * hour_factor(s) * s->load;
+	burst = s->burst_on ? calm * s->zone.burst_factor : 0;
+	s->per_ns = calm + burst;
+	s->burst_below = (uint32_t)(burst / s->per_ns * 65536);
+	s->segment_end_ns = (s->now_ns / SEGMENT_NS + 1) * SEGMENT_NS;
+	s->segment_end_ns = km_min_u64(s->segment_end_ns, s->burst_switch_ns);
+	s->segment_end_ns = km_min_u64(s->segment_end_ns, s->trade_ns);
+}
+
+static void advance(struct zone_source *s, uint64_t bits)
+{
+	double left = draw_exp(s, bits), fits;
+
+	for (;;) {
+		fits = (double)(s->segment_end_ns - s->now_ns) * s->per_ns;
+		if (left < fits) {
+			s->now_ns += (uint64_t)(left / s->per_ns);
+			return;
+		}
+		left -= fits;
+		s->now_ns = s->segment_end_ns;
+		next_segment(s);
+		if (s->now_ns >= s->end_ns)
+			return;
+	}
+}
+
+static uint32_t draw_type(struct zone_source *s)
+{
+	uint64_t bits = km_rand_u64(&s->rand);
+	uint32_t coin = (uint32_t)(bits & 0xffff), pick = (uint32_t)(bits >> 32);
+	uint32_t type;
+
+	if (s->burst_on && (bits >> 16 & 0xffff) < s->burst_below)
+		return s->type_of_rank[s->burst_rank[(uint64_t)pick * s->zone.burst_types >> 32]];
+	if (coin < s->repeat_below)
+		type = s->recent[(uint64_t)pick * s->zone.recent >> 32];
+	else
+		type = s->type_of_rank[draw_rank(s, pick)];
+	s->recent[s->recent_at] = type;
+	s->recent_at = s->recent_at + 1 == s->zone.recent ? 0 : s->recent_at + 1;
+	return type;
+}
+
+static int zone_next(struct km_source *source, struct km_arrival *arrival, struct km_diag *diag)
+{
+	struct zone_source *s = (struct zone_source *)source;
+	uint64_t bits = km_rand_u64(&s->rand);
+
+	(void)diag;
+	advance(s, bits);
+	if (s->now_ns >= s->end_ns)
+		return 0;
+	arrival->at_ns = s->now_ns;
+	arrival->type_idx = draw_type(s);
+	arrival->trait = s->trait[arrival->type_idx];
+	arrival->noise = (uint32_t)(bits << 4) ^ (uint32_t)(bits >> 24 & 0xf);
+	arrival->is_delete = false;
+	return 1;
+}
+
+/* ---- building it ----------------------------------------------------------- */
+
+static void zone_destroy(struct km_source *source)
+{
+	struct zone_source *s = (struct zone_source *)source;
+
+	free(s->trait);
+	free(s->alias);
+	free(s->type_of_rank);
+	free(s->recent);
+	free(s);
+}
+
+/* Small values are more common. */
+static uint32_t draw_value(struct km_rand *rand, uint32_t nr)
+{
+	double u = km_rand_unit(rand);
+
+	return (uint32_t)(u * u * nr);
+}
+
+static void draw_traits(const struct km_sim_zone *zone, struct km_rand *rand, uint32_t *trait)
+{
+	trait[FAMILY] = draw_value(rand, zone->families);
+	trait[SIZE] = draw_value(rand, zone->sizes);
+	trait[DISK] = draw_value(rand, DISK_NR);
+	trait[NET] = draw_value(rand, NET_NR);
+	trait[PRIORITY] = draw_value(rand, PRIORITY_NR);
+	trait[PLACE] = draw_value(rand, PLACE_NR);
+	trait[TENANT] = draw_value(rand, zone->tenants);
+}
+
+static uint64_t mix_traits(const uint32_t *trait)
+{
+	uint64_t mix = 0;
+	uint32_t t;
+
+	for (t = 0; t < TRAIT_NR; t++) {
+		mix += trait[t];
+		mix = km_splitmix64(&mix);
+	}
+	return mix;
+}
+
+/* Whether no type below @nr has the traits of type @nr; then it is in @set, by hash. */
+static bool add_if_new(const struct zone_source *s, uint32_t nr, uint32_t *set, uint32_t mask)
+{
+	uint32_t at = (uint32_t)mix_traits(s->trait[nr]) & mask;
+
+	for (; set[at]; at = (at + 1) & mask)
+		if (!memcmp(s->trait[set[at] - 1], s->trait[nr], sizeof(s->trait[nr])))
+			return false;
+	set[at] = nr + 1;
+	return true;
+}
+
+/* Distinct trait vectors: draw until there are enough. */
+static int make_types(struct zone_source *s, struct km_rand *rand, struct km_diag *diag)
+{
+	const struct km_sim_zone *zone = &s->zone;
+	uint32_t nr = 0, mask = (uint32_t)km_pow2_up((uint64_t)zone->types * 2) - 1;
+	uint64_t tries = (uint64_t)zone->types * 200 + 10000;
+	uint32_t *set = calloc((size_t)mask + 1, sizeof(*set));
+
+	if (!set)
+		return -ENOMEM;
+	while (nr < zone->types && tries-- > 0) {
+		draw_traits(zone, rand, s->trait[nr]);
+		nr += add_if_new(s, nr, set, mask);
+	}
+	free(set);
+	if (nr < zone->types)
+		return km_diag_set(diag, -EINVAL, "", 0, 0,
+				   "zone '%s': %u types are more than its trait values make: "
+				   "fewer types, or more families, sizes or tenants",
+				   zone->name, zone->types);
+	return 0;
+}
+
+static void shuffle(uint32_t *list, uint32_t nr, struct km_rand *rand)
+{
+	uint32_t i, j, last;
+
+	for (i = nr; i > 1; i--) {
+		j = (uint32_t)km_rand_below(rand, i);
+		last = list[i - 1];
+		list[i - 1] = list[j];
+		list[j] = last;
+	}
+}
+
+/* Vose's construction. */
+static int make_alias(struct zone_source *s)
+{
+	uint32_t nr = s->zone.types, i, small_nr = 0, large_nr = 0, a, b;
+	double *share = malloc(sizeof(*share) * nr), sum = 0;
+	uint32_t *small = malloc(sizeof(*small) * nr), *large = malloc(sizeof(*large) * nr);
+	int err = share && small && large ? 0 : -ENOMEM;
+
+	for (i = 0; !err && i < nr; i++) {
+		share[i] = km_sim_pow(i + 1 + s->zone.shift, -s->zone.skew);
+		sum += share[i];
+	}
+	for (i = 0; !err && i < nr; i++) {
+		share[i] *= nr / sum;
+		if (share[i] < 1)
+			small[small_nr++] = i;
+		else
+			large[large_nr++] = i;
+	}
+	while (!err && small_nr && large_nr) {
+		a = small[--small_nr];
+		b = large[large_nr - 1];
+		s->alias[a] = (struct alias){ (uint32_t)(share[a] * 4294967295.0), b };
+		share[b] -= 1 - share[a];
+		if (share[b] < 1) {
+			large_nr--;
+			small[small_nr++] = b;
+		}
+	}
+	while (!err && large_nr) {
+		a = large[--large_nr];
+		s->alias[a] = (struct alias){ UINT32_MAX, a };
+	}
+	while (!err && small_nr) { /* by rounding */
+		a = small[--small_nr];
+		s->alias[a] = (struct alias){ UINT32_MAX, a };
+	}
+	free(large);
+	free(small);
+	free(share);
+	return err;
+}
+
+static int build(struct zone_source *s, struct km_diag *diag)
+{
+	const struct km_sim_zone *zone = &s->zone;
+	struct km_rand rand;
+	uint32_t i;
+	int err;
+
+	km_rand_init(&rand, zone->seed);
+	err = make_types(s, &rand, diag);
+	if (err)
+		return err;
+	for (i = 0; i < zone->types; i++)
+		s->type_of_rank[i] = i;
+	shuffle(s->type_of_rank, zone->types, &rand);
+	err = make_alias(s);
+	if (err)
+		return err;
+	for (i = 0; i < zone->recent; i++)
+		s->recent[i] = s->type_of_rank[draw_rank(s, (uint32_t)km_rand_u64(&rand))];
+	return 0;
+}
+
+static void begin(struct zone_source *s, double load, uint64_t seed)
+{
+	const struct km_sim_zone *zone = &s->zone;
+	double bursts = zone->burst_share > 0 ? zone->burst_share * zone->burst_factor : 0;
+
+	km_rand_init(&s->rand, seed ^ zone->seed);
+	s->load = load;
+	s->base_per_ns = zone->rate_per_s / (1 + bursts) / NS;
+	s->end_ns = (uint64_t)(zone->hours * 3600 * NS);
+	s->repeat_below = (uint32_t)(zone->repeat * 65536);
+	fill_exp(s);
+	/* With bursts, next_segment() switches at once: the day begins in calm. */
+	s->burst_on = zone->burst_share > 0;
+	s->burst_switch_ns = zone->burst_share > 0 ? 0 : UINT64_MAX;
+	s->trade_ns = zone->trade_s > 0 ? draw_span_ns(s, zone->trade_s) : UINT64_MAX;
+	next_segment(s);
+}
+
+int km_sim_zone_open(struct km_source **out, const struct km_sim_zone *zone, double load,
+		     uint64_t seed, struct km_diag *diag)
+{
+	struct zone_source *s;
+	int err = km_sim_zone_check(zone, diag);
+
+	if (err)
+		return err;
+	if (!(load > 0 && load <= 1e6))
+		return km_diag_set(diag, -EINVAL, "", 0, 0, "load must be over 0, to 1000000");
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	s->zone = *zone;
+	s->source = (struct km_source){
+		.next = zone_next,
+		.destroy = zone_destroy,
+		.type_nr = zone->types,
+		/* In the long run as many leave as come. */
+		.delete_ns = (uint64_t)(NS / (zone->rate_per_s * load)),
+		.trait_nr = TRAIT_NR,
+		.rule_nr = zone->rules,
+		.rules = rule_descs,
+	};
+	s->trait = calloc(zone->types, sizeof(*s->trait));
+	s->alias = calloc(zone->types, sizeof(*s->alias));
+	s->type_of_rank = calloc(zone->types, sizeof(*s->type_of_rank));
+	s->recent = calloc(zone->recent, sizeof(*s->recent));
+	err = -ENOMEM;
+	if (s->trait && s->alias && s->type_of_rank && s->recent)
+		err = build(s, diag);
+	if (err) {
+		zone_destroy(&s->source);
+		return err;
+	}
+	begin(s, load, seed);
+	*out = &s->source;
+	return 0;
+}
