@@ -31,6 +31,10 @@
 /* What km_arena_alloc() leaves unaligned is at most this, with jemalloc's page of padding. */
 #define UNALIGNED_BYTES_MAX (HUGE_BYTES + 65536)
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
+
 #define NODE_NR_MAX 1024
 #define LONG_BITS (8 * sizeof(unsigned long))
 
@@ -154,6 +158,8 @@ static void *map_extent(struct km_arena *arena, size_t bytes, size_t align)
 	}
 	if (arena->cfg.huge_pages) /* advice: a kernel without huge pages says no */
 		km_ignore(madvise(addr, bytes, MADV_HUGEPAGE));
+	if (arena->cfg.populate) /* an old kernel says no: the pages then come one by one */
+		km_ignore(madvise(addr, bytes, MADV_POPULATE_WRITE));
 	return addr;
 }
 

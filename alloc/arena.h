@@ -25,6 +25,7 @@ struct km_arena_cfg {
 	int node; /* OS index of the NUMA node to bind to; -1 = wherever it runs */
 	uint64_t mapped_bytes_max; /* hard: mapping beyond it fails; 0 = no limit */
 	bool huge_pages; /* ask the kernel for huge pages (madvise) */
+	bool populate; /* map pages at once: nothing allocated here faults later */
 };
 
 /**

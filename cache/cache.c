@@ -522,22 +522,35 @@ static uint32_t top_nr_max(const struct km_cache_cfg *cfg)
 	return (uint32_t)km_min_u64(cfg->type_cap, cfg->bytes_max / least);
 }
 
+/* Zeroed, with its pages already there: a first use must not fault in the steady state. */
+static void *calloc_touched(size_t nr, size_t bytes)
+{
+	volatile char *table = calloc(nr, bytes);
+	size_t i;
+
+	for (i = 0; table && i < nr * bytes; i += 4096)
+		table[i] = 0;
+	if (table && nr)
+		table[nr * bytes - 1] = 0;
+	return (void *)table;
+}
+
 static int alloc_tables(struct km_cache *cache)
 {
 	const uint32_t top_nr = top_nr_max(&cache->cfg), dep_max = cache->cfg.dep_max;
 	uint32_t level, i;
 
 	for (level = 0; level < KM_CACHE_LEVEL_NR; level++) {
-		cache->obj[level] = calloc(cache->cap[level], sizeof(*cache->obj[level]));
-		cache->present[level] = calloc(cache->cap[level], sizeof(*cache->present[level]));
+		cache->obj[level] = calloc_touched(cache->cap[level], sizeof(*cache->obj[level]));
+		cache->present[level] = calloc_touched(cache->cap[level], sizeof(*cache->present[level]));
 		if (!cache->obj[level] || !cache->present[level])
 			return -ENOMEM;
 	}
 	cache->class_bytes = calloc(cache->cfg.class_nr, sizeof(*cache->class_bytes));
 	cache->recount = calloc(cache->cfg.rule_cap, sizeof(*cache->recount));
 	/* At least one each: whether calloc(0) is NULL differs between libraries. */
-	cache->dep_pool = calloc((size_t)top_nr * dep_max + 1, sizeof(*cache->dep_pool));
-	cache->dep_free = calloc((size_t)top_nr + 1, sizeof(*cache->dep_free));
+	cache->dep_pool = calloc_touched((size_t)top_nr * dep_max + 1, sizeof(*cache->dep_pool));
+	cache->dep_free = calloc_touched((size_t)top_nr + 1, sizeof(*cache->dep_free));
 	if (!cache->class_bytes || !cache->recount || !cache->dep_pool || !cache->dep_free)
 		return -ENOMEM;
 	for (i = 0; i < top_nr; i++)

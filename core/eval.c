@@ -78,7 +78,11 @@ static size_t trait_bytes(const struct km_eval *eval)
 
 int km_eval_create(struct km_eval **out, const struct km_eval_cfg *cfg)
 {
-	struct km_arena_cfg arena_cfg = { .node = cfg->node, .huge_pages = cfg->huge_pages };
+	struct km_arena_cfg arena_cfg = {
+		.node = cfg->node,
+		.huge_pages = cfg->huge_pages,
+		.populate = true, /* the agent's own state: there from the start */
+	};
 	struct km_eval *eval = calloc(1, sizeof(*eval));
 	int err = -ENOMEM;
 
@@ -89,13 +93,16 @@ int km_eval_create(struct km_eval **out, const struct km_eval_cfg *cfg)
 	eval->ops = cfg->workload->ops;
 	eval->part = calloc(cfg->workload->part_nr_max, sizeof(*eval->part));
 	eval->part_top = calloc(cfg->workload->part_nr_max, sizeof(*eval->part_top));
-	eval->trait_of = malloc(trait_bytes(eval) * cfg->type_cap);
-	if (!eval->part || !eval->part_top || !eval->trait_of)
+	if (!eval->part || !eval->part_top)
 		goto err_destroy;
-	memset(eval->trait_of, 0, trait_bytes(eval) * cfg->type_cap); /* touched: no fault later */
 	err = km_arena_create(&eval->state_arena, &arena_cfg);
 	if (err)
 		goto err_destroy;
+	err = -ENOMEM;
+	eval->trait_of = km_arena_alloc(eval->state_arena, trait_bytes(eval) * cfg->type_cap, 64);
+	if (!eval->trait_of)
+		goto err_destroy;
+	arena_cfg.populate = false; /* slots are populated when they are first taken */
 	arena_cfg.mapped_bytes_max = cfg->cache_bytes + cfg->cache_bytes / 4 + ARENA_SLACK_BYTES;
 	err = km_arena_create(&eval->slot_arena, &arena_cfg);
 	if (err)
@@ -133,7 +140,6 @@ void km_eval_destroy(struct km_eval *eval)
 		km_arena_destroy(eval->slot_arena);
 	if (eval->state_arena)
 		km_arena_destroy(eval->state_arena);
-	free(eval->trait_of);
 	free(eval->part_top);
 	free(eval->part);
 	free(eval);
@@ -354,32 +360,37 @@ static void learn(struct km_eval *eval, const struct km_req *req)
 		sample(eval, KM_SAMPLE_BUILD, 0, ns - eval->sampled_ns);
 }
 
-void km_eval_serve(struct km_eval *eval, struct km_req *req)
+/* Have all parts' results at hand. Return: how many parts. */
+static uint32_t prepare(struct km_eval *eval, struct km_req *req)
 {
 	uint64_t fresh = km_slots_stats(eval->slots)->fresh, faults = minor_faults();
 	struct km_req *part;
 	uint32_t part_nr = 0;
 
-	req->start_ns = km_clock_ns();
-	req->conflicts = 0;
-	req->outcome = KM_PENDING;
-	eval->sampled_ns = 0;
-	sync_inventory(eval);
 	for (part = req; part; part = part->more) {
 		KM_BUG_ON(part_nr == eval->workload->part_nr_max);
-		eval->part[part_nr].req = part;
+		eval->part[part_nr++].req = part;
 		get_top(eval, part);
-		part_nr++;
 	}
-	commit(eval, req, part_nr);
-	KM_BUG_ON(req->outcome == KM_PENDING);
-	req->end_ns = km_clock_ns();
 	req->fault_nr = UINT32_MAX;
 	if (!req->top_hit && fresh == km_slots_stats(eval->slots)->fresh) {
 		req->fault_nr = (uint32_t)(minor_faults() - faults);
 		eval->stats.steady_misses++;
 		eval->stats.steady_faults += req->fault_nr;
 	}
+	return part_nr;
+}
+
+void km_eval_serve(struct km_eval *eval, struct km_req *req)
+{
+	req->start_ns = km_clock_ns();
+	req->conflicts = 0;
+	req->outcome = KM_PENDING;
+	eval->sampled_ns = 0;
+	sync_inventory(eval);
+	commit(eval, req, prepare(eval, req));
+	KM_BUG_ON(req->outcome == KM_PENDING);
+	req->end_ns = km_clock_ns();
 	eval->stats.served++;
 	*(req->top_hit ? &eval->stats.hit_ns : &eval->stats.miss_ns) += req->end_ns - req->start_ns;
 	learn(eval, req);

@@ -59,7 +59,8 @@ struct km_req {
 	bool top_hit, uncached;
 	uint8_t rule_hits, rule_misses;
 	uint32_t conflicts; /* commits refused and tried again */
-	uint32_t fault_nr; /* minor page faults while it was served; UINT32_MAX = not counted */
+	uint32_t fault_nr; /* minor page faults of a miss, from look-up to consolidated result,
+			      when all its slots were recycled; UINT32_MAX = not counted */
 };
 
 #endif

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -334,7 +333,7 @@ static void submit(struct replay *r, uint64_t job_idx, uint64_t due_ns)
 static void measure(struct replay *r, const struct km_req *req)
 {
 	struct km_replay_result *result = r->result;
-	uint64_t took_ns = req->end_ns - req->start_ns;
+	uint64_t took_ns = req->end_ns - req->start_ns, guess_ns = req->decision.processing_ns;
 
 	result->measured++;
 	km_hist_add(&result->latency_ns, req->end_ns - km_min_u64(req->due_ns, req->end_ns));
@@ -347,8 +346,7 @@ static void measure(struct replay *r, const struct km_req *req)
 	result->conflicts += req->conflicts;
 	result->gave_up += req->outcome == KM_GAVE_UP;
 	result->top_predicted_right += req->top_hit == req->decision.top_hit;
-	result->time_error_sum +=
-		fabs((double)req->decision.processing_ns - (double)took_ns) / (double)(took_ns + 1);
+	result->time_error_ns += guess_ns > took_ns ? guess_ns - took_ns : took_ns - guess_ns;
 	if (req->fault_nr != UINT32_MAX) {
 		result->steady_misses++;
 		result->steady_faults += req->fault_nr;

@@ -81,7 +81,7 @@ struct km_replay_result {
 	struct km_hist latency_ns, wait_ns, processing_ns;
 	uint64_t top_hits, rule_hits, rule_misses, uncached, conflicts, gave_up;
 	uint64_t top_predicted_right; /* top-level hits and misses */
-	double time_error_sum; /* |predicted - real| / real of the processing time */
+	uint64_t time_error_ns; /* |predicted - real| processing time, summed */
 	uint64_t steady_misses, steady_faults;
 	uint64_t elapsed_ns; /* first to last measured completion */
 	double cache_bytes_mean; /* of the agents, over time */

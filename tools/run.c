@@ -145,13 +145,26 @@ static double busy_share(const struct run_outcome *out)
 	return (double)took->sum / (double)out->replay.elapsed_ns / out->stats.agent_nr;
 }
 
+/* In pieces that the store takes as one commit each. */
+static bool load_initial(const struct run_world *w, struct km_store *store)
+{
+	uint64_t done, nr;
+
+	for (done = 0; done < w->initial_nr; done += nr) {
+		nr = km_min_u64(w->initial_nr - done, KM_COMMIT_VMS_MAX);
+		if (km_store_memory.load(store, w->initial + done, nr) != KM_COMMIT_DONE)
+			return false;
+	}
+	return true;
+}
+
 static int run_in(struct run_world *w, struct run_outcome *out, struct km_replay_cfg *cfg,
 		  const char *estimates, struct km_diag *diag)
 {
 	struct km_runtime *rt;
 	int err;
 
-	if (km_store_memory.load(cfg->store, w->initial, w->initial_nr) != KM_COMMIT_DONE)
+	if (!load_initial(w, cfg->store))
 		return km_diag_set(diag, -EINVAL, NULL, 0, 0, "the initial state cannot be loaded");
 	err = start_runtime(w, out->policy, km_place_workload(cfg->place), estimates, &rt, diag);
 	if (err)

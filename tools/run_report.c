@@ -84,23 +84,26 @@ void run_print_head(const struct run_world *w)
 		       w->opt.load, w->capacity, w->busy_max, w->compress);
 	else
 		printf("load: time compressed %.3g times\n", w->compress);
-	printf("\n%-17s %6s %6s %8s %8s %8s %8s %7s %7s %6s %6s\n", "", "top", "rule", "latency ms",
-	       "", "", "", "wait", "process", "decide", "cache");
-	printf("%-17s %6s %6s %8s %8s %8s %8s %7s %7s %6s %6s\n", "policy", "hit %", "hit %", "mean",
-	       "p50", "p90", "p99", "mean", "mean", "ns p50", "MiB");
+	printf("\n%-16s %6s %6s %8s %8s %8s %8s %7s %7s %6s %9s\n", "", "top", "rule", "latency",
+	       "", "", "", "wait", "process", "decide", "cache MiB");
+	printf("%-16s %6s %6s %8s %8s %8s %8s %7s %7s %6s %9s\n", "policy", "hit %", "hit %",
+	       "mean ms", "p50", "p90", "p99", "mean", "mean", "ns p50", "mean/max");
 }
 
 void run_print_row(const struct run_outcome *out)
 {
 	const struct km_replay_result *r = &out->replay;
+	char cache[32];
 
-	printf("%-17s %6.2f %6.2f %8.3f %8.3f %8.3f %8.3f %7.3f %7.3f %6" PRIu64 " %6.0f\n",
+	snprintf(cache, sizeof(cache), "%.0f/%.0f", r->cache_bytes_mean / 1048576.0,
+		 (double)bytes_peak(out) / 1048576.0);
+	printf("%-16s %6.2f %6.2f %8.3f %8.3f %8.3f %8.3f %7.3f %7.3f %6" PRIu64 " %9s\n",
 	       out->policy->name, 100 * ratio(r->top_hits, r->measured),
 	       100 * ratio(r->rule_hits, r->rule_hits + r->rule_misses),
 	       km_hist_mean(&r->latency_ns) / 1e6, ms(km_hist_quantile(&r->latency_ns, .5)),
 	       ms(km_hist_quantile(&r->latency_ns, .9)), ms(km_hist_quantile(&r->latency_ns, .99)),
 	       km_hist_mean(&r->wait_ns) / 1e6, km_hist_mean(&r->processing_ns) / 1e6,
-	       km_hist_quantile(&out->stats.decision_ns, .5), r->cache_bytes_mean / 1048576.0);
+	       km_hist_quantile(&out->stats.decision_ns, .5), cache);
 	fflush(stdout);
 }
 
@@ -209,8 +212,7 @@ static json_t *outcome_json(const struct run_world *w, const struct run_outcome 
 	json_object_set_new(doc, "cache_bytes_mean", json_real(r->cache_bytes_mean));
 	json_object_set_new(doc, "cache_bytes_max", json_integer((json_int_t)bytes_peak(out)));
 	json_object_set_new(doc, "events_per_s",
-			    json_real(r->elapsed_ns ? (double)(r->submitted - r->outcome[KM_AT_DOOR]) *
-							      1e9 / (double)r->elapsed_ns :
+			    json_real(r->elapsed_ns ? (double)r->measured * 1e9 / (double)r->elapsed_ns :
 						      0));
 	json_object_set_new(doc, "decision_ns",
 			    json_pack("{s:I,s:I,s:I}", "p50", (json_int_t)km_hist_quantile(dec, .5),
@@ -236,7 +238,7 @@ static json_t *outcome_json(const struct run_world *w, const struct run_outcome 
 	json_object_set_new(doc, "event_accuracy",
 			    json_real(ratio(r->top_predicted_right, r->measured)));
 	json_object_set_new(doc, "time_error",
-			    json_real(r->measured ? r->time_error_sum / (double)r->measured : 0));
+			    json_real(ratio(r->time_error_ns, r->processing_ns.sum)));
 	json_object_set_new(doc, "steady_misses", json_integer((json_int_t)r->steady_misses));
 	json_object_set_new(doc, "steady_minor_faults", json_integer((json_int_t)r->steady_faults));
 	json_object_set_new(doc, "types", json_integer((json_int_t)out->stats.types_interned));
