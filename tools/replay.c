@@ -155,9 +155,6 @@ struct slot {
 	struct slot *next_free;
 };
 
-/* A VM whose create is under way, and whether it was deleted meanwhile. */
-enum flight { GROUNDED, IN_FLIGHT, DELETE_LATER };
-
 struct replay {
 	const struct km_replay_cfg *cfg;
 	struct km_replay_result *result;
@@ -168,7 +165,7 @@ struct replay {
 	uint32_t free_nr;
 	uint32_t *server; /* [vms of the plan] where the agents write placements */
 	uint8_t *seen; /* [job_nr] outcomes that came back */
-	uint8_t *flight; /* [vm numbers] enum flight */
+	uint32_t *flight; /* [vm numbers] 0, or 1 + deletes that wait for its create */
 	uint64_t next_job, next_id, done;
 	uint64_t start_ns, first_end_ns, last_end_ns;
 	uint64_t glance_ns, glance_nr, progress_ns;
@@ -245,7 +242,7 @@ static void for_each_vm(struct replay *r, const struct km_job *job,
 static void take_off(struct replay *r, const struct km_event *event, uint32_t i)
 {
 	(void)event;
-	r->flight[r->cfg->plan->vm[i]] = IN_FLIGHT;
+	r->flight[r->cfg->plan->vm[i]] = 1;
 }
 
 static void note_placed(struct replay *r, const struct km_event *event, uint32_t i)
@@ -281,15 +278,15 @@ static void delete_vm(struct replay *r, uint32_t vm)
 	}
 }
 
+/* The create is over: now the deletes that came meanwhile. */
 static void land(struct replay *r, const struct km_event *event, uint32_t i)
 {
 	uint32_t vm = r->cfg->plan->vm[i];
-	bool delete_now = r->flight[vm] == DELETE_LATER;
 
 	(void)event;
-	r->flight[vm] = GROUNDED;
-	if (delete_now)
+	for (; r->flight[vm] > 1; r->flight[vm]--)
 		delete_vm(r, vm);
+	r->flight[vm] = 0;
 }
 
 /* @outcome of a request, which is over. */
@@ -391,8 +388,8 @@ static void do_job(struct replay *r, uint64_t when_ns)
 
 	if (job->op == KM_OP_CREATE)
 		submit(r, r->next_job, when_ns);
-	else if (r->flight[job->vm] != GROUNDED)
-		r->flight[job->vm] = DELETE_LATER;
+	else if (r->flight[job->vm])
+		r->flight[job->vm]++;
 	else
 		delete_vm(r, job->vm);
 	r->next_job++;
@@ -473,7 +470,7 @@ static int set_up(struct replay *r)
 	r->slot = aligned_alloc(KM_SHARE_BYTES, r->slot_nr * sizeof(*r->slot));
 	r->server = malloc((last + 1) * sizeof(*r->server));
 	r->seen = calloc(plan->job_nr + 1, 1);
-	r->flight = calloc(vm_nr + 1, 1);
+	r->flight = calloc(vm_nr + 1, sizeof(*r->flight));
 	if (!r->slot || !r->server || !r->seen || !r->flight)
 		return -ENOMEM;
 	memset(r->slot, 0, r->slot_nr * sizeof(*r->slot));
