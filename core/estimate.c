@@ -318,7 +318,8 @@ int km_estimator_load(struct km_estimator *est, const char *path, struct km_diag
 	free(est->saved);
 	est->saved = in.saved;
 	est->saved_nr = in.saved_nr;
-	qsort(est->saved, est->saved_nr, sizeof(est->saved[0]), by_hash);
+	if (est->saved_nr)
+		qsort(est->saved, est->saved_nr, sizeof(est->saved[0]), by_hash);
 	return 0;
 }
 
