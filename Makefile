@@ -11,6 +11,7 @@ Q := $(if $(filter 1,$(V)),,@)
 say = $(if $(Q),@printf '  %-7s %s\n' $(1) $(2))
 PREFIX ?= /usr/local
 DESTDIR ?=
+JOBS ?= $(shell nproc 2>/dev/null || echo 1)
 
 CFLAGS ?= -O2 -g
 KM_CFLAGS := -std=gnu11 -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
@@ -49,8 +50,12 @@ TOOL_SRC := $(addprefix tools/,$(tools_SRC))
 UNIT := audit_test lib_test arena_test slots_test topo_test ring_test cache_test type_test formats_test consolidate_test store_test policy_test zone_test import_test rules_test estimate_test decision_path_test
 MODEL := cache_model_test place_model_test policy_model_test theorem1_test sched_model_test import_sample_test
 STRESS := store_stress runtime_stress ring_stress snap_stress park_stress summary_stress
+# Measuring programs of perf/, built by "make perf".
+PERF := rules_probe
+# Programs that "make fuzz" runs.
+FUZZ := formats_fuzz
 # Scripts that "make check" runs; they print TAP and find the binary in $$KAMINO.
-SCRIPTS := scripts/check-litmus.sh tests/cli/topo_test.sh
+SCRIPTS := tests/cli/run_test.py scripts/check-litmus.sh tests/cli/topo_test.sh
 
 TESTS := $(addprefix $(O)/tests/unit/,$(UNIT)) $(addprefix $(O)/tests/model/,$(MODEL))
 STRESS_TESTS := $(addprefix $(O)/tests/stress/,$(STRESS))
@@ -58,7 +63,8 @@ LIB_OBJ := $(LIB_SRC:%.c=$(O)/%.o)
 TOOL_OBJ := $(TOOL_SRC:%.c=$(O)/%.o)
 
 # ---- rules -----------------------------------------------------------------
-.PHONY: all deps check stress check-breaks lint format clean help
+.PHONY: all perf deps demo check check-run check-san check-zone stress check-breaks lint format \
+	install clean help
 .DEFAULT_GOAL := all
 .SECONDARY:
 
@@ -118,9 +124,28 @@ $(O)/perf/%: $(O)/perf/%.o $(O)/libkamino.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(KM_CFLAGS) $(CFLAGS) $(KM_LDFLAGS) $(LDFLAGS) $^ $(LIBS) -o $@
 
-check: all $(TESTS) $(STRESS_TESTS) ## all tests, TAP through prove
+perf: $(addprefix $(O)/perf/,$(PERF)) ## the measuring programs
+
+check: ## installs what is missing, builds, runs all tests
+	$(Q)scripts/deps.sh check
+	$(Q)$(MAKE) -j$(JOBS) all $(TESTS) $(STRESS_TESTS)
+	$(Q)$(MAKE) check-run
+check-run:
 	$(Q)KAMINO=$(O)/kamino CMOCKA_MESSAGE_OUTPUT=TAP SECS=$${SECS:-2} \
 		prove --exec '' --timer $(TESTS) $(STRESS_TESTS) $(SCRIPTS)
+
+check-san: all $(TESTS) $(STRESS_TESTS) ## the same under SAN=, each stress test for a second
+	$(Q)KAMINO=$(O)/kamino CMOCKA_MESSAGE_OUTPUT=TAP SECS=$${SECS:-1} \
+		prove --exec '' --timer $(TESTS) $(STRESS_TESTS) tests/cli/run_test.py
+
+check-zone: all ## the real sample (KAMINO_DATA) and a million servers, audited
+	$(Q)KAMINO=$(O)/kamino prove --exec '' --timer --verbose tests/zone/zone_test.py
+
+demo: ## installs what is missing, builds, serves the built-in zone under every policy
+	$(Q)scripts/deps.sh
+	$(Q)$(MAKE) -j$(JOBS) all
+	$(Q)$(O)/kamino run --policy all --json-out $(O)/demo.json
+	@echo; echo "the same as one JSON document: $(O)/demo.json"
 
 stress: $(STRESS_TESTS) ## the contended tests, SECS= seconds each (10)
 	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP SECS=$${SECS:-10} prove --exec '' --timer $(STRESS_TESTS)
@@ -136,6 +161,26 @@ lint: ## layers, headers, ordering labels, licence lines, doc comments, form
 
 format: ## clang-format in place; FILES="a.c b.h", default all
 	$(Q)scripts/lint-form.sh --fix $(FILES)
+
+.PHONY: fuzz fuzz-run
+fuzz: ## mutated inputs under the sanitizers, SECS= seconds a program (10)
+	$(Q)$(MAKE) O=$(O)-fuzz SAN=address,undefined fuzz-run
+fuzz-run: $(addprefix $(O)/tests/fuzz/,$(FUZZ))
+	$(Q)for fuzz in $^; do SECS=$${SECS:-10} $$fuzz || exit 1; done
+
+install: all ## binary, library, headers and kamino.pc; DESTDIR= PREFIX=
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig
+	install -m 755 $(O)/kamino $(DESTDIR)$(PREFIX)/bin/
+	install -m 644 $(O)/libkamino.a $(DESTDIR)$(PREFIX)/lib/
+	for header in include/kamino/kamino.h $(wildcard $(MODULES:=/*.h)); do \
+		case $$header in *_internal.h) continue ;; esac; \
+		install -D -m 644 $$header $(DESTDIR)$(PREFIX)/include/kamino/$${header#include/kamino/} || exit 1; \
+	done
+	printf '%s\n' 'prefix=$(PREFIX)' 'Name: kamino' \
+		'Description: dispatch to the worker that will finish first' 'Version: $(VERSION)' \
+		'Requires: $(PKGS)' 'Cflags: -I$${prefix}/include/kamino -D_GNU_SOURCE' \
+		'Libs: -L$${prefix}/lib -lkamino -lurcu-common -lm -pthread' \
+		>$(DESTDIR)$(PREFIX)/lib/pkgconfig/kamino.pc
 
 clean: ## remove this build
 	$(Q)rm -rf $(O)

@@ -18,13 +18,13 @@
 #include "tools/run_internal.h"
 #include "tools/verbs.h"
 
+#define DEFAULT_REQUESTS 20000
 #define IN_FLIGHT_MAX 16384
 #define POLICY_NR_MAX 32
 
 static const struct run_options defaults = {
 	.policy = "latcache-rule",
 	.level = "batch",
-	.requests = 20000,
 	.seed = 1,
 	.servers = 100000,
 	.calibrate = 6000,
@@ -329,7 +329,7 @@ int km_verb_run(int argc, char **argv)
 	const struct km_opt opts[] = {
 		{ "policy", KM_OPT_STRING, &o->policy, "P[,P]|all", "who gets a request (latcache-rule)", 0, 0 },
 		{ "agents", KM_OPT_U64, &o->agents, "N", "agents (4, or cores - 1 when that is more)", 1, 10000 },
-		{ "requests", KM_OPT_U64, &o->requests, "N", "requests of the stream (20000)", 1, 1e9 },
+		{ "requests", KM_OPT_U64, &o->requests, "N", "requests of the stream (20000, or all of a trace)", 1, 1e9 },
 		{ "servers", KM_OPT_U64, &o->servers, "N", "servers of the fleet (100000)", 1, 4e6 },
 		{ "load", KM_OPT_DOUBLE, &o->load, "X", "share of what the agents can do (0.7)", 0.01, 10 },
 		{ "compress", KM_OPT_DOUBLE, &o->compress, "X", "compress time by X instead of --load", 1e-6, 1e12 },
@@ -368,6 +368,8 @@ int km_verb_run(int argc, char **argv)
 				    opts);
 	if (pick_policies(o->policy, policy, &policy_nr, &diag))
 		return km_verb_fail("run", &diag, KM_EXIT_USAGE);
+	if (!o->requests && !o->trace)
+		o->requests = DEFAULT_REQUESTS;
 	w.tty = isatty(STDERR_FILENO);
 	catch_interrupts();
 	km_snap_thread_start();
