@@ -54,6 +54,8 @@ STRESS := store_stress runtime_stress ring_stress snap_stress park_stress summar
 PERF := rules_probe
 # Programs that "make fuzz" runs.
 FUZZ := formats_fuzz
+# Programs that "make fuzz" runs.
+FUZZ := formats_fuzz
 # Scripts that "make check" runs; they print TAP and find the binary in $$KAMINO.
 SCRIPTS := tests/cli/run_test.py scripts/check-litmus.sh tests/cli/topo_test.sh
 
@@ -181,6 +183,12 @@ install: all ## binary, library, headers and kamino.pc; DESTDIR= PREFIX=
 		'Requires: $(PKGS)' 'Cflags: -I$${prefix}/include/kamino -D_GNU_SOURCE' \
 		'Libs: -L$${prefix}/lib -lkamino -lurcu-common -lm -pthread' \
 		>$(DESTDIR)$(PREFIX)/lib/pkgconfig/kamino.pc
+
+.PHONY: fuzz fuzz-run
+fuzz: ## mutated inputs under the sanitizers, SECS= seconds a program (10)
+	$(Q)$(MAKE) O=$(O)-fuzz SAN=address,undefined fuzz-run
+fuzz-run: $(addprefix $(O)/tests/fuzz/,$(FUZZ))
+	$(Q)for fuzz in $^; do SECS=$${SECS:-10} $$fuzz || exit 1; done
 
 clean: ## remove this build
 	$(Q)rm -rf $(O)

@@ -97,8 +97,8 @@ static int fill_chunk(struct km_csv_reader *csv, struct km_diag *diag)
 	if (nr > 0)
 		return 1;
 	if (nr < 0 || (why != Z_OK && why != Z_STREAM_END))
-		return km_diag_set(diag, -EIO, csv->path, csv->line_nr, 0,
-				   "cannot read on: %s", why == Z_ERRNO ? strerror(errno) : text);
+		return km_diag_set(diag, -EIO, csv->path, csv->line_nr, 0, "cannot read on: %s",
+				   why == Z_ERRNO ? strerror(errno) : text);
 	return 0;
 }
 
@@ -147,7 +147,8 @@ static size_t trim_line(struct km_csv_reader *csv)
 		csv->line_bytes--;
 	csv->line[csv->line_bytes] = '\0';
 	return csv->line_nr == 1 && csv->line_bytes >= 3 && !memcmp(csv->line, "\xef\xbb\xbf", 3)
-		? 3 : 0;
+		       ? 3
+		       : 0;
 }
 
 /* Unquote the field that starts at line[at] in place. Return: where it ends, or -EINVAL. */
@@ -499,8 +500,9 @@ int km_csv_finish(struct km_csv_writer *csv, struct km_diag *diag)
 	why = gzclose_w(csv->gz);
 	err = csv->err ? csv->err : why == Z_OK ? 0 : why == Z_ERRNO && errno ? -errno : -EIO;
 	if (err)
-		km_ignore(km_diag_set(diag, err, csv->path, 0, 0, "%s", err == -EILSEQ ?
-				      "a name holds a line break" : strerror(-err)));
+		km_ignore(
+			km_diag_set(diag, err, csv->path, 0, 0, "%s",
+				    err == -EILSEQ ? "a name holds a line break" : strerror(-err)));
 	if (err && !stat(csv->path, &st) && S_ISREG(st.st_mode))
 		km_ignore(unlink(csv->path)); /* the error to tell is the first */
 	free(csv->path);

@@ -14,7 +14,9 @@
 
 struct km_dict;
 
+/** km_dict_create() - Return: 0 or -ENOMEM. */
 int km_dict_create(struct km_dict **out) KM_MUST_CHECK;
+/** km_dict_destroy() - with all its strings; NULL is allowed. */
 void km_dict_destroy(struct km_dict *dict);
 
 /**
@@ -28,6 +30,7 @@ int km_dict_intern(struct km_dict *dict, const char *text, size_t bytes, uint32_
 uint32_t km_dict_find(const struct km_dict *dict, const char *text, size_t bytes);
 /** km_dict_text() - the string of @id, NUL-terminated; valid until destroy. */
 const char *km_dict_text(const struct km_dict *dict, uint32_t id);
+/** km_dict_nr() - how many strings; their numbers are below it. */
 uint32_t km_dict_nr(const struct km_dict *dict);
 
 #endif

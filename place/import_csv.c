@@ -142,8 +142,9 @@ int zone_rows_to_trace(struct km_trace **out, struct zone_rows *rows, enum km_zo
 enum column { COL_VM, COL_TENANT, COL_CORES, COL_RAM, COL_PRIORITY, COL_START, COL_END, COL_NR };
 
 static const char *const column_name[COL_NR] = {
-	[COL_VM] = "vmId", [COL_TENANT] = "tenantId", [COL_CORES] = "cores", [COL_RAM] = "ram",
-	[COL_PRIORITY] = "priority", [COL_START] = "start_s", [COL_END] = "end_s",
+	[COL_VM] = "vmId",   [COL_TENANT] = "tenantId",	  [COL_CORES] = "cores",
+	[COL_RAM] = "ram",   [COL_PRIORITY] = "priority", [COL_START] = "start_s",
+	[COL_END] = "end_s",
 };
 
 static int check_header(struct km_csv_reader *csv, struct km_diag *diag)
@@ -176,8 +177,8 @@ static int take_end(struct km_csv_reader *csv, int64_t *us, struct km_diag *diag
 			continue;
 		}
 		if (*text < '0' || *text > '9' || decimals == 6 || value > KM_TRACE_AT_US_MAX / 10)
-			return km_csv_refuse(csv, COL_END, diag,
-					     "'%.40s' is not a time in seconds", field->text);
+			return km_csv_refuse(csv, COL_END, diag, "'%.40s' is not a time in seconds",
+					     field->text);
 		value = value * 10 + (*text - '0');
 		decimals += decimals >= 0;
 	}
@@ -195,7 +196,7 @@ static int take_row(struct km_csv_reader *csv, struct zone_row *row, struct km_d
 {
 	const int64_t far_s = KM_TRACE_AT_US_MAX / SECOND_US;
 	static const int64_t max[COL_END] = {
-		[COL_VM] = INT64_MAX, [COL_TENANT] = INT64_MAX, [COL_CORES] = SIZE_MAX_UNITS,
+		[COL_VM] = INT64_MAX,	    [COL_TENANT] = INT64_MAX, [COL_CORES] = SIZE_MAX_UNITS,
 		[COL_RAM] = SIZE_MAX_UNITS, [COL_PRIORITY] = 1,
 	};
 	int64_t value[COL_END];

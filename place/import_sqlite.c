@@ -43,8 +43,8 @@ static int refuse_db(const struct import *in)
 {
 	int code = sqlite3_errcode(in->db);
 
-	return km_diag_set(in->diag, code == SQLITE_NOMEM ? -ENOMEM : -EINVAL, in->path, 0, 0,
-			   "%s", sqlite3_errmsg(in->db));
+	return km_diag_set(in->diag, code == SQLITE_NOMEM ? -ENOMEM : -EINVAL, in->path, 0, 0, "%s",
+			   sqlite3_errmsg(in->db));
 }
 
 static uint32_t find_kind(int64_t machine)

@@ -19,7 +19,9 @@ struct column_use {
 };
 
 static const char *const fixed_name[] = {
-	[COL_SERVER] = "server", [COL_CLUSTER] = "cluster", [COL_RACK] = "rack",
+	[COL_SERVER] = "server",
+	[COL_CLUSTER] = "cluster",
+	[COL_RACK] = "rack",
 };
 
 struct loader {

@@ -18,7 +18,8 @@
 struct km_inventory {
 	uint32_t server_nr;
 	int32_t *total[KM_RES_NR]; /* [server_nr] each */
-	uint32_t *cluster, *rack; /* [server_nr], numbers in the dicts below; racks are per cluster */
+	uint32_t *cluster,
+		*rack; /* [server_nr], numbers in the dicts below; racks are per cluster */
 	uint8_t *healthy; /* [server_nr] 0 or 1; from a label column "health" (empty, "ok" = 1) */
 	uint32_t label_nr;
 	char *label_name[KM_LABELS_MAX];
@@ -29,8 +30,11 @@ struct km_inventory {
 };
 
 /** km_inventory_load() - read CSV (plain or .gz) of Documentation/formats.md, or nothing. */
-int km_inventory_load(struct km_inventory **out, const char *path, struct km_diag *diag) KM_MUST_CHECK;
-int km_inventory_save(const struct km_inventory *inv, const char *path, struct km_diag *diag) KM_MUST_CHECK;
+int km_inventory_load(struct km_inventory **out, const char *path,
+		      struct km_diag *diag) KM_MUST_CHECK;
+/** km_inventory_save() - write @inv; gzip when @path ends in .gz. Return: 0 or -errno, and no file. */
+int km_inventory_save(const struct km_inventory *inv, const char *path,
+		      struct km_diag *diag) KM_MUST_CHECK;
 /** km_inventory_create() - @server_nr servers, all zero but healthy, no labels; dicts empty. */
 int km_inventory_create(struct km_inventory **out, uint32_t server_nr) KM_MUST_CHECK;
 /**
@@ -38,10 +42,12 @@ int km_inventory_create(struct km_inventory **out, uint32_t server_nr) KM_MUST_C
  * Return: 0; -ENOSPC beyond KM_LABELS_MAX; -EEXIST; -ENOMEM.
  */
 int km_inventory_add_label(struct km_inventory *inv, const char *name, uint32_t *idx) KM_MUST_CHECK;
+/** km_inventory_destroy() - NULL is allowed. */
 void km_inventory_destroy(struct km_inventory *inv);
 /** km_inventory_label() - column number of label @name, or KM_DICT_NONE. */
 uint32_t km_inventory_label(const struct km_inventory *inv, const char *name);
 /** km_inventory_set_has() - whether value @text is one of value set @set of label @idx. */
-bool km_inventory_set_has(const struct km_inventory *inv, uint32_t idx, uint32_t set, const char *text);
+bool km_inventory_set_has(const struct km_inventory *inv, uint32_t idx, uint32_t set,
+			  const char *text);
 
 #endif

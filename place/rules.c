@@ -25,27 +25,45 @@
 #define RULE_PREFIX "rule "
 
 enum key {
-	KEY_KIND, KEY_USES, KEY_RESOURCE, KEY_PERCENT, KEY_TRAIT, KEY_LABEL, KEY_VALUE, KEY_ONLY,
-	KEY_BITS, KEY_ORDER, KEY_ROWS, KEY_OVER, KEY_WITHIN, KEY_MAX, KEY_NR,
+	KEY_KIND,
+	KEY_USES,
+	KEY_RESOURCE,
+	KEY_PERCENT,
+	KEY_TRAIT,
+	KEY_LABEL,
+	KEY_VALUE,
+	KEY_ONLY,
+	KEY_BITS,
+	KEY_ORDER,
+	KEY_ROWS,
+	KEY_OVER,
+	KEY_WITHIN,
+	KEY_MAX,
+	KEY_NR,
 };
 
 static const char *const key_name[KEY_NR + 1] = {
-	[KEY_KIND] = "kind", [KEY_USES] = "uses", [KEY_RESOURCE] = "resource",
+	[KEY_KIND] = "kind",	   [KEY_USES] = "uses",	  [KEY_RESOURCE] = "resource",
 	[KEY_PERCENT] = "percent", [KEY_TRAIT] = "trait", [KEY_LABEL] = "label",
-	[KEY_VALUE] = "value", [KEY_ONLY] = "only", [KEY_BITS] = "bits", [KEY_ORDER] = "order",
-	[KEY_ROWS] = "rows", [KEY_OVER] = "over", [KEY_WITHIN] = "within", [KEY_MAX] = "max",
+	[KEY_VALUE] = "value",	   [KEY_ONLY] = "only",	  [KEY_BITS] = "bits",
+	[KEY_ORDER] = "order",	   [KEY_ROWS] = "rows",	  [KEY_OVER] = "over",
+	[KEY_WITHIN] = "within",   [KEY_MAX] = "max",
 };
 
 static const char *const kind_name[KM_RULE_KIND_NR + 1] = {
-	[KM_RULE_FITS] = "fits", [KM_RULE_HEALTHY] = "healthy", [KM_RULE_MATCH] = "match",
-	[KM_RULE_TABLE] = "table", [KM_RULE_HEADROOM] = "headroom", [KM_RULE_PREFER] = "prefer",
+	[KM_RULE_FITS] = "fits",	 [KM_RULE_HEALTHY] = "healthy",
+	[KM_RULE_MATCH] = "match",	 [KM_RULE_TABLE] = "table",
+	[KM_RULE_HEADROOM] = "headroom", [KM_RULE_PREFER] = "prefer",
 	[KM_RULE_BEST_FIT] = "best-fit", [KM_RULE_WORST_FIT] = "worst-fit",
-	[KM_RULE_BALANCE] = "balance", [KM_RULE_NONEMPTY] = "nonempty",
-	[KM_RULE_ORDER] = "order", [KM_RULE_SPREAD] = "spread",
+	[KM_RULE_BALANCE] = "balance",	 [KM_RULE_NONEMPTY] = "nonempty",
+	[KM_RULE_ORDER] = "order",	 [KM_RULE_SPREAD] = "spread",
 };
 
 static const char *const over_name[] = {
-	[KM_OVER_SERVER] = "server", [KM_OVER_RACK] = "rack", [KM_OVER_CLUSTER] = "cluster", NULL,
+	[KM_OVER_SERVER] = "server",
+	[KM_OVER_RACK] = "rack",
+	[KM_OVER_CLUSTER] = "cluster",
+	NULL,
 };
 
 #define K(key) (1u << KEY_##key)
@@ -94,8 +112,7 @@ struct parser {
 	uint32_t order_nr, rows_nr;
 };
 
-static int refuse(struct parser *p, struct place_in_file at, const char *fmt, ...)
-	KM_PRINTF(3, 4);
+static int refuse(struct parser *p, struct place_in_file at, const char *fmt, ...) KM_PRINTF(3, 4);
 
 static int refuse(struct parser *p, struct place_in_file at, const char *fmt, ...)
 {
@@ -438,8 +455,8 @@ static int fill_rule(struct parser *p)
 	move_text(p, KEY_LABEL, &rule->label);
 	move_text(p, KEY_WITHIN, &rule->within);
 	move_text(p, KEY_ONLY, &rule->trait_value);
-	move_text(p, KEY_VALUE, rule->kind == KM_RULE_HEADROOM ? &rule->trait_value
-							       : &rule->label_value);
+	move_text(p, KEY_VALUE,
+		  rule->kind == KM_RULE_HEADROOM ? &rule->trait_value : &rule->label_value);
 	return err;
 }
 

@@ -17,18 +17,18 @@
 
 enum km_rule_kind {
 	/* validators */
-	KM_RULE_FITS,	  /* free >= wanted, one resource; uses = that resource */
-	KM_RULE_HEALTHY,  /* server's health is ok */
-	KM_RULE_MATCH,	  /* trait value is one of the server's label values; no value = any */
-	KM_RULE_TABLE,	  /* (trait value, label value) is a row of a table; unlisted trait value = any */
+	KM_RULE_FITS, /* free >= wanted, one resource; uses = that resource */
+	KM_RULE_HEALTHY, /* server's health is ok */
+	KM_RULE_MATCH, /* trait value is one of the server's label values; no value = any */
+	KM_RULE_TABLE, /* (trait value, label value) is a row of a table; unlisted trait value = any */
 	KM_RULE_HEADROOM, /* trait value `value`: leave `percent` of `resource` free; uses trait + resource */
 	/* preferences */
-	KM_RULE_PREFER,	  /* label value `value` first (optionally only for requests with trait value) */
+	KM_RULE_PREFER, /* label value `value` first (optionally only for requests with trait value) */
 	KM_RULE_BEST_FIT, /* least left of `resource` after placing, relative to the server's total */
 	KM_RULE_WORST_FIT, /* most left */
-	KM_RULE_BALANCE,  /* least difference of cpu and memory use after placing */
+	KM_RULE_BALANCE, /* least difference of cpu and memory use after placing */
 	KM_RULE_NONEMPTY, /* servers that already host something first */
-	KM_RULE_ORDER,	  /* rank of the label value in a stated order `order = a, b, c` */
+	KM_RULE_ORDER, /* rank of the label value in a stated order `order = a, b, c` */
 	/* at pick and commit, never cached */
 	/*
 	 * At most `max` VMs of one group (`within`) in one server, rack or cluster
@@ -91,6 +91,7 @@ bool km_rule_is_preference(enum km_rule_kind kind);
 /** km_ruleset_check() - every column that a rule names exists. Return: 0 or -EINVAL. */
 int km_ruleset_check(const struct km_ruleset *set, const struct km_trace_schema *schema,
 		     const struct km_inventory *inv, struct km_diag *diag) KM_MUST_CHECK;
+/** km_ruleset_destroy() - NULL is allowed. */
 void km_ruleset_destroy(struct km_ruleset *set);
 
 #endif

@@ -44,53 +44,101 @@ static const struct row rows[] = {
 	/* A VM type is offered on certain machine kinds only; a shape, where the VM
 	 * type is not told apart, on those of any of its VM types. */
 	{ .name = "vmtype-kind", .kind = KM_RULE_TABLE, .trait = "vmtype", .label = "kind" },
-	{ .name = "shape-kind", .kind = KM_RULE_TABLE, .trait = "shape", .label = "kind",
+	{ .name = "shape-kind",
+	  .kind = KM_RULE_TABLE,
+	  .trait = "shape",
+	  .label = "kind",
 	  .instead_of = "vmtype" },
 	/* Some clusters are kept for high priority, whose VMs must not be evicted. */
-	{ .name = "priority-cluster", .kind = KM_RULE_MATCH, .trait = "priority",
+	{ .name = "priority-cluster",
+	  .kind = KM_RULE_MATCH,
+	  .trait = "priority",
 	  .label = "priority" },
 	/* A customer may ask for a hardware generation or for a reserved pool. */
-	{ .name = "generation", .kind = KM_RULE_MATCH, .trait = "generation",
+	{ .name = "generation",
+	  .kind = KM_RULE_MATCH,
+	  .trait = "generation",
 	  .label = "generation" },
 	{ .name = "pool", .kind = KM_RULE_MATCH, .trait = "pool", .label = "pool" },
 	/* Low priority is evicted when high priority needs the room: it leaves a tenth,
 	 * so that most arrivals of high priority need no eviction. */
-	{ .name = "low-leaves-cpu", .kind = KM_RULE_HEADROOM, .resource = KM_RES_CPU,
-	  .percent = 10, .trait = "priority", .trait_value = "low" },
-	{ .name = "low-leaves-memory", .kind = KM_RULE_HEADROOM, .resource = KM_RES_MEMORY,
-	  .percent = 5, .trait = "priority", .trait_value = "low" },
+	{ .name = "low-leaves-cpu",
+	  .kind = KM_RULE_HEADROOM,
+	  .resource = KM_RES_CPU,
+	  .percent = 10,
+	  .trait = "priority",
+	  .trait_value = "low" },
+	{ .name = "low-leaves-memory",
+	  .kind = KM_RULE_HEADROOM,
+	  .resource = KM_RES_MEMORY,
+	  .percent = 5,
+	  .trait = "priority",
+	  .trait_value = "low" },
 
 	/* Old machines are to be retired last where customers can be moved at will. */
-	{ .name = "low-on-old", .kind = KM_RULE_PREFER, .bits = 1, .trait = "priority",
-	  .trait_value = "low", .label = "generation", .label_value = "g1" },
+	{ .name = "low-on-old",
+	  .kind = KM_RULE_PREFER,
+	  .bits = 1,
+	  .trait = "priority",
+	  .trait_value = "low",
+	  .label = "generation",
+	  .label_value = "g1" },
 	/* VMs of a large batch talk to each other: where the network is wide. */
-	{ .name = "large-on-wide", .kind = KM_RULE_PREFER, .bits = 1, .trait = "size",
-	  .trait_value = "16-31", .label = "fabric", .label_value = "wide" },
+	{ .name = "large-on-wide",
+	  .kind = KM_RULE_PREFER,
+	  .bits = 1,
+	  .trait = "size",
+	  .trait_value = "16-31",
+	  .label = "fabric",
+	  .label_value = "wide" },
 	/* A variant is a set of images that one power zone has copies of (constructed:
 	 * it makes as many types as a measurement asks for). */
-	{ .name = "variant-home", .kind = KM_RULE_PREFER, .bits = 1, .trait = "variant",
-	  .trait_value = "0", .label = "power", .label_value = "p0" },
+	{ .name = "variant-home",
+	  .kind = KM_RULE_PREFER,
+	  .bits = 1,
+	  .trait = "variant",
+	  .trait_value = "0",
+	  .label = "power",
+	  .label_value = "p0" },
 	/* Empty servers are what whole-server VMs and maintenance need: fill used ones. */
 	{ .name = "nonempty", .kind = KM_RULE_NONEMPTY, .bits = 1 },
 	/* The least stranded: cpu first, as it runs out first in the zone. */
 	{ .name = "best-fit-cpu", .kind = KM_RULE_BEST_FIT, .bits = 3, .resource = KM_RES_CPU },
-	{ .name = "best-fit-memory", .kind = KM_RULE_BEST_FIT, .bits = 2,
+	{ .name = "best-fit-memory",
+	  .kind = KM_RULE_BEST_FIT,
+	  .bits = 2,
 	  .resource = KM_RES_MEMORY },
 	/* A server full of cpu and empty of memory helps nobody. */
 	{ .name = "balance", .kind = KM_RULE_BALANCE, .bits = 2 },
 	/* New machines give more for the same power. */
-	{ .name = "newest-first", .kind = KM_RULE_ORDER, .bits = 2, .label = "generation",
+	{ .name = "newest-first",
+	  .kind = KM_RULE_ORDER,
+	  .bits = 2,
+	  .label = "generation",
 	  .order = generations },
 	/* Among equals fill one power zone, so that others can be powered down. */
-	{ .name = "power-order", .kind = KM_RULE_ORDER, .bits = 3, .label = "power",
+	{ .name = "power-order",
+	  .kind = KM_RULE_ORDER,
+	  .bits = 3,
+	  .label = "power",
 	  .order = power_zones },
 
 	/* A tenant's VMs that ask for it do not fall together. The limits leave room for
 	 * tenants of some hundred VMs. */
-	{ .name = "spread-server", .kind = KM_RULE_SPREAD, .trait = "spread",
-	  .trait_value = "server", .over = KM_OVER_SERVER, .within = "tenant", .max = 2 },
-	{ .name = "spread-rack", .kind = KM_RULE_SPREAD, .trait = "spread",
-	  .trait_value = "rack", .over = KM_OVER_RACK, .within = "tenant", .max = 4 },
+	{ .name = "spread-server",
+	  .kind = KM_RULE_SPREAD,
+	  .trait = "spread",
+	  .trait_value = "server",
+	  .over = KM_OVER_SERVER,
+	  .within = "tenant",
+	  .max = 2 },
+	{ .name = "spread-rack",
+	  .kind = KM_RULE_SPREAD,
+	  .trait = "spread",
+	  .trait_value = "rack",
+	  .over = KM_OVER_RACK,
+	  .within = "tenant",
+	  .max = 4 },
 };
 
 static bool applies(const struct row *row, const struct km_trace_schema *schema,
@@ -153,7 +201,8 @@ static int make_table(struct km_rule *rule, bool by_shape)
 		const struct zone_vmtype *row = &zone_vmtype[i];
 
 		for (mask = 0; i < zone_vmtype_nr && zone_vmtype[i].cores == row->cores &&
-			       zone_vmtype[i].ram == row->ram; i++) {
+			       zone_vmtype[i].ram == row->ram;
+		     i++) {
 			mask |= zone_vmtype[i].kinds;
 			if (!by_shape) {
 				i++;

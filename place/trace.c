@@ -27,7 +27,7 @@ struct km_trace_reader {
 };
 
 static const char *const fixed_name[] = {
-	[COL_AT] = "at_us", [COL_OP] = "op", [COL_VM] = "vm",
+	[COL_AT] = "at_us",	 [COL_OP] = "op",	[COL_VM] = "vm",
 	[COL_TENANT] = "tenant", [COL_BATCH] = "batch",
 };
 
@@ -222,8 +222,7 @@ static int take_at(struct km_trace_reader *reader, struct km_event *event, struc
 	if (err)
 		return err;
 	if (event->at_us < reader->at_us)
-		return km_csv_refuse(reader->csv, idx, diag,
-				     "time goes backwards: %lld after %lld",
+		return km_csv_refuse(reader->csv, idx, diag, "time goes backwards: %lld after %lld",
 				     (long long)event->at_us, (long long)reader->at_us);
 	reader->at_us = event->at_us;
 	return 0;
@@ -273,7 +272,8 @@ static int take_field(struct km_trace_reader *reader, uint32_t idx, struct km_ev
 		      struct km_diag *diag)
 {
 	const struct column_use *use = &reader->column[idx];
-	bool is_create = event->op == KM_OP_CREATE, is_empty = !km_csv_field(reader->csv, idx)->bytes;
+	bool is_create = event->op == KM_OP_CREATE,
+	     is_empty = !km_csv_field(reader->csv, idx)->bytes;
 	int32_t ignored;
 	int err = 0;
 
@@ -296,8 +296,8 @@ static int take_field(struct km_trace_reader *reader, uint32_t idx, struct km_ev
 			err = take_batch(reader, idx, event, diag);
 		break;
 	case COL_RES:
-		err = km_csv_decimal(reader->csv, idx,
-				     is_create ? &event->res[use->idx] : &ignored, diag);
+		err = km_csv_decimal(reader->csv, idx, is_create ? &event->res[use->idx] : &ignored,
+				     diag);
 		break;
 	case COL_TRAIT:
 		if (is_empty || !is_create)
@@ -325,8 +325,8 @@ int km_trace_next(struct km_trace_reader *reader, struct km_event *event, struct
 		return km_csv_refuse(reader->csv, reader->column_nr, diag,
 				     "%u fields where the header names %u", nr, reader->column_nr);
 	if (nr < reader->needed_nr)
-		return km_csv_refuse(reader->csv, KM_CSV_FIELDS_MAX, diag,
-				     "%u fields of %u", nr, reader->column_nr);
+		return km_csv_refuse(reader->csv, KM_CSV_FIELDS_MAX, diag, "%u fields of %u", nr,
+				     reader->column_nr);
 	err = take_op(reader, event, diag);
 	if (!err && event->op == KM_OP_CREATE && nr < reader->column_nr)
 		err = km_csv_refuse(reader->csv, KM_CSV_FIELDS_MAX, diag, "%u fields of %u", nr,
@@ -511,8 +511,9 @@ static void write_row(struct km_csv_writer *csv, const struct km_trace_schema *s
 			if (used->res[i])
 				km_csv_thousandths(csv, event->res[i]);
 		for (i = 0; i < schema->trait_nr; i++)
-			km_csv_text(csv, event->trait[i]
-				? km_dict_text(schema->values[i], event->trait[i] - 1) : "");
+			km_csv_text(csv, event->trait[i] ? km_dict_text(schema->values[i],
+									event->trait[i] - 1)
+							 : "");
 	}
 	km_csv_end_line(csv);
 }

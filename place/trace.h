@@ -45,7 +45,8 @@ struct km_trace_reader;
  * @path: a file, plain or .gz.
  * Return: 0; -EINVAL with place and reason; -errno of the open.
  */
-int km_trace_open(struct km_trace_reader **out, const char *path, struct km_diag *diag) KM_MUST_CHECK;
+int km_trace_open(struct km_trace_reader **out, const char *path,
+		  struct km_diag *diag) KM_MUST_CHECK;
 
 /**
  * km_trace_next() - the next row.
@@ -59,7 +60,9 @@ int km_trace_open(struct km_trace_reader **out, const char *path, struct km_diag
  */
 int km_trace_next(struct km_trace_reader *reader, struct km_event *event,
 		  struct km_diag *diag) KM_MUST_CHECK;
+/** km_trace_reader_schema() - what the numbers of the rows so far mean; the reader's. */
 const struct km_trace_schema *km_trace_reader_schema(const struct km_trace_reader *reader);
+/** km_trace_close() - NULL is allowed. */
 void km_trace_close(struct km_trace_reader *reader);
 
 /* A whole trace in memory, in time order. */
@@ -80,15 +83,19 @@ int km_trace_load(struct km_trace **out, const char *path, uint64_t event_nr_max
 		  struct km_diag *diag) KM_MUST_CHECK;
 
 /** km_trace_save() - write @trace in the neutral format; gzip when @path ends in .gz. */
-int km_trace_save(const struct km_trace *trace, const char *path, struct km_diag *diag) KM_MUST_CHECK;
+int km_trace_save(const struct km_trace *trace, const char *path,
+		  struct km_diag *diag) KM_MUST_CHECK;
 
 /**
  * km_trace_create() - an empty trace with the named categorical columns.
  * For importers and generators: they intern names in trace->schema's dictionaries
  * and append events in time order (-EINVAL when time goes backwards).
  */
-int km_trace_create(struct km_trace **out, uint32_t trait_nr, const char *const *trait_name) KM_MUST_CHECK;
+int km_trace_create(struct km_trace **out, uint32_t trait_nr,
+		    const char *const *trait_name) KM_MUST_CHECK;
+/** km_trace_append() - Return: 0; -EINVAL for a time before the last event's; -ENOMEM. */
 int km_trace_append(struct km_trace *trace, const struct km_event *event) KM_MUST_CHECK;
+/** km_trace_destroy() - NULL is allowed. */
 void km_trace_destroy(struct km_trace *trace);
 
 /** km_trace_trait() - column number of trait @name, or KM_DICT_NONE. */

@@ -13,15 +13,16 @@
 #include "lib/rand.h"
 
 static const char *const column_name[] = {
-	[ZONE_SHAPE] = "shape", [ZONE_PRIORITY] = "priority", [ZONE_SIZE] = "size",
-	[ZONE_SPREAD] = "spread", [ZONE_VMTYPE] = "vmtype", [ZONE_VARIANT] = "variant",
+	[ZONE_SHAPE] = "shape",	  [ZONE_PRIORITY] = "priority", [ZONE_SIZE] = "size",
+	[ZONE_SPREAD] = "spread", [ZONE_VMTYPE] = "vmtype",	[ZONE_VARIANT] = "variant",
 };
 
 int zone_trace_create(struct km_trace **out, enum km_zone_level level, bool with_variant)
 {
 	const char *names[KM_ARRAY_NR(column_name)];
-	uint32_t nr = level == KM_LEVEL_SHAPE ? ZONE_SIZE :
-		      level == KM_LEVEL_BATCH ? ZONE_VMTYPE : ZONE_VARIANT;
+	uint32_t nr = level == KM_LEVEL_SHAPE	? ZONE_SIZE
+		      : level == KM_LEVEL_BATCH ? ZONE_VMTYPE
+						: ZONE_VARIANT;
 
 	memcpy(names, column_name, nr * sizeof(*names));
 	if (with_variant)
@@ -80,7 +81,8 @@ void zone_vm_draw_type(struct zone_vm *vm, uint64_t seed, uint64_t tenant)
 	if (!nr)
 		return;
 	km_splitmix64(&state);
-	row = &zone_vmtype[first + (uint32_t)(((unsigned __int128)km_splitmix64(&state) * nr) >> 64)];
+	row = &zone_vmtype[first +
+			   (uint32_t)(((unsigned __int128)km_splitmix64(&state) * nr) >> 64)];
 	vm->vmtype = row->id;
 	vm->ssd = row->ssd;
 	vm->nic = row->nic;

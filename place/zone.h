@@ -17,8 +17,8 @@
 
 /* How finely requests are told apart; see Documentation/formats.md. */
 enum km_zone_level {
-	KM_LEVEL_SHAPE,	 /* cores, memory, priority: about 130 types */
-	KM_LEVEL_BATCH,	 /* and the size class of the batch: about 470 */
+	KM_LEVEL_SHAPE, /* cores, memory, priority: about 130 types */
+	KM_LEVEL_BATCH, /* and the size class of the batch: about 470 */
 	KM_LEVEL_VMTYPE, /* and a VM type drawn among those of that shape: about 1,340 */
 };
 

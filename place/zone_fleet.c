@@ -26,7 +26,7 @@ struct cluster {
 enum label { LABEL_KIND, LABEL_GENERATION, LABEL_PRIORITY, LABEL_FABRIC, LABEL_POWER, LABEL_NR };
 
 static const char *const label_name[LABEL_NR] = {
-	[LABEL_KIND] = "kind", [LABEL_GENERATION] = "generation", [LABEL_PRIORITY] = "priority",
+	[LABEL_KIND] = "kind",	   [LABEL_GENERATION] = "generation", [LABEL_PRIORITY] = "priority",
 	[LABEL_FABRIC] = "fabric", [LABEL_POWER] = "power",
 };
 
@@ -141,8 +141,9 @@ static int fill_cluster(struct km_inventory *inv, uint32_t idx, const struct clu
 		err = cluster_labels(inv, cluster, set);
 	for (s = first; !err && s < first + cluster->server_nr; s++, left--) {
 		if (!left) {
-			left = RACK_SERVERS_MIN + (uint32_t)km_rand_below(
-				rand, RACK_SERVERS_MAX - RACK_SERVERS_MIN + 1);
+			left = RACK_SERVERS_MIN +
+			       (uint32_t)km_rand_below(rand,
+						       RACK_SERVERS_MAX - RACK_SERVERS_MIN + 1);
 			err = intern_text(inv->racks, &rack_id, "c%u/r%u", idx, rack_nr++);
 			if (!err)
 				err = intern_text(inv->sets[LABEL_POWER], &set[LABEL_POWER], "p%u",

@@ -144,8 +144,12 @@ static void choose_cells(struct gen *gen)
 		initial += type->initial[ranked[i].cls];
 		zone_vm_set_shape(&vm, type->cores, type->ram);
 		gen->cell[gen->cell_nr++] = (struct cell){
-			ranked[i].type, ranked[i].cls, fresh, initial,
-			(int64_t)vm.cores * vm.cpu_unit, 1,
+			ranked[i].type,
+			ranked[i].cls,
+			fresh,
+			initial,
+			(int64_t)vm.cores * vm.cpu_unit,
+			1,
 		};
 	}
 	if (limit > types)
@@ -354,8 +358,8 @@ static const uint32_t *life_table(const struct zone_type *type, uint32_t size, b
 }
 
 /* @size creates at gen->at_us, and their ends. */
-static int add_batch(struct gen *gen, const struct km_event *template, uint32_t cell,
-		     uint32_t size, bool initial)
+static int add_batch(struct gen *gen, const struct km_event *template, uint32_t cell, uint32_t size,
+		     bool initial)
 {
 	const uint32_t *table = life_table(type_of(gen, cell), size, initial);
 	uint32_t common = (uint32_t)km_rand_u64(&gen->rand), i;
@@ -473,7 +477,7 @@ static bool take_room(struct room *room, const struct zone_vm *vm, uint32_t kind
 			continue;
 		if (best == ZONE_KIND_NR ||
 		    (double)room->left[k][KM_RES_CPU] * (double)room->all[best][KM_RES_CPU] >
-		    (double)room->left[best][KM_RES_CPU] * (double)room->all[k][KM_RES_CPU])
+			    (double)room->left[best][KM_RES_CPU] * (double)room->all[k][KM_RES_CPU])
 			best = k;
 	}
 	if (best == ZONE_KIND_NR)

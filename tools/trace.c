@@ -25,7 +25,10 @@ struct trace_args {
 };
 
 static const char *const level_name[] = {
-	[KM_LEVEL_SHAPE] = "shape", [KM_LEVEL_BATCH] = "batch", [KM_LEVEL_VMTYPE] = "vmtype", NULL,
+	[KM_LEVEL_SHAPE] = "shape",
+	[KM_LEVEL_BATCH] = "batch",
+	[KM_LEVEL_VMTYPE] = "vmtype",
+	NULL,
 };
 
 /* What takes seconds says so where somebody watches. */
@@ -58,8 +61,9 @@ static int parse_level(const struct trace_args *args, enum km_zone_level *level,
 			return 0;
 		}
 	nearest = km_suggest(args->level, level_name);
-	return km_diag_set(diag, -EINVAL, NULL, 0, 0, "--level %s: not shape, batch or vmtype%s%s%s",
-			   args->level, nearest ? "; did you mean '" : "", nearest ? nearest : "",
+	return km_diag_set(diag, -EINVAL, NULL, 0, 0,
+			   "--level %s: not shape, batch or vmtype%s%s%s", args->level,
+			   nearest ? "; did you mean '" : "", nearest ? nearest : "",
 			   nearest ? "'?" : "");
 }
 
@@ -88,8 +92,8 @@ static int tell_trace(const char *command, const struct trace_args *args,
 				 json_pack("{s:I, s:I, s:I}", "rows", (json_int_t)trace->event_nr,
 					   "initial_rows", (json_int_t)trace->initial_nr, "deletes",
 					   (json_int_t)deletes));
-	printf("%s: %" PRIu64 " rows, %" PRIu64 " of them initial, %" PRIu64 " deletes\n", args->out,
-	       trace->event_nr, trace->initial_nr, deletes);
+	printf("%s: %" PRIu64 " rows, %" PRIu64 " of them initial, %" PRIu64 " deletes\n",
+	       args->out, trace->event_nr, trace->initial_nr, deletes);
 	return KM_EXIT_DONE;
 }
 
@@ -140,9 +144,12 @@ static int run_import(struct trace_args *args, struct km_diag *diag)
 static int run_synth(struct trace_args *args, struct km_diag *diag)
 {
 	struct km_zone_cfg cfg = {
-		.seed = args->seed, .server_nr = (uint32_t)args->servers,
+		.seed = args->seed,
+		.server_nr = (uint32_t)args->servers,
 		.create_nr = args->requests ? args->requests : 1000000,
-		.type_nr = (uint32_t)args->types, .fill = args->fill, .batches = args->batches,
+		.type_nr = (uint32_t)args->types,
+		.fill = args->fill,
+		.batches = args->batches,
 	};
 	struct km_inventory *inv;
 	struct km_trace *trace;
@@ -155,8 +162,9 @@ static int run_synth(struct trace_args *args, struct km_diag *diag)
 	progress("making", args->out);
 	err = km_zone_generate(&cfg, &trace, &inv);
 	if (err) {
-		km_diag_set(diag, err, NULL, 0, 0, "%s", err == -EINVAL ?
-			    "so many requests take such a fleet over a century" : strerror(-err));
+		km_diag_set(diag, err, NULL, 0, 0, "%s",
+			    err == -EINVAL ? "so many requests take such a fleet over a century"
+					   : strerror(-err));
 		return fail(diag);
 	}
 	progress("writing", args->out);
@@ -188,10 +196,9 @@ static int run_fleet(struct trace_args *args, struct km_diag *diag)
 		code = print_doc("trace fleet",
 				 json_pack("{s:I, s:s}", "seed", (json_int_t)args->seed, "out",
 					   args->out),
-				 json_pack("{s:I, s:I, s:I}", "servers",
-					   (json_int_t)inv->server_nr, "clusters",
-					   (json_int_t)km_dict_nr(inv->clusters), "racks",
-					   (json_int_t)km_dict_nr(inv->racks)));
+				 json_pack("{s:I, s:I, s:I}", "servers", (json_int_t)inv->server_nr,
+					   "clusters", (json_int_t)km_dict_nr(inv->clusters),
+					   "racks", (json_int_t)km_dict_nr(inv->racks)));
 	else
 		printf("%s: %" PRIu32 " servers, %" PRIu32 " clusters, %" PRIu32 " racks\n",
 		       args->out, inv->server_nr, km_dict_nr(inv->clusters),
@@ -303,7 +310,8 @@ int km_verb_trace(int argc, char **argv)
 		{ "fill", KM_OPT_DOUBLE, &args.fill, "X",
 		  "synth: share of the cpu in use at the start (0.7)", 0, 0.95 },
 		{ "batches", KM_OPT_FLAG, &args.batches, NULL,
-		  "import, synth: what a tenant starts in one second is placed all or nothing", 0, 0 },
+		  "import, synth: what a tenant starts in one second is placed all or nothing", 0,
+		  0 },
 		{ "seed", KM_OPT_U64, &args.seed, "S", "same seed, same bytes (1)", 0, 0 },
 		{ "out", KM_OPT_STRING, &args.out, "FILE",
 		  "where to write (-o); gzip when it ends in .gz", 0, 0 },

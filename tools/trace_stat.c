@@ -126,8 +126,8 @@ static void count_in_batch(struct km_trace_stat *stat, struct pass *pass,
 	pass->batch_one_type &= type == pass->batch_type;
 }
 
-static int count_create(struct km_trace_stat *stat, struct pass *pass,
-			const struct km_event *event, uint64_t idx)
+static int count_create(struct km_trace_stat *stat, struct pass *pass, const struct km_event *event,
+			uint64_t idx)
 {
 	uint32_t type, agent;
 	int err = find_type(pass, event, idx, &type);
@@ -147,8 +147,8 @@ static int count_create(struct km_trace_stat *stat, struct pass *pass,
 	return 0;
 }
 
-static int count_event(struct km_trace_stat *stat, struct pass *pass,
-		       const struct km_event *event, uint64_t idx)
+static int count_event(struct km_trace_stat *stat, struct pass *pass, const struct km_event *event,
+		       uint64_t idx)
 {
 	int64_t *created = &pass->created_us[event->vm];
 
@@ -271,12 +271,13 @@ void km_trace_stat_print(const struct km_trace_stat *stat, const struct km_trace
 
 	fprintf(to, "rows                  %12" PRIu64 "\n", stat->rows);
 	fprintf(to, "initial VMs           %12" PRIu64 "\n", stat->initial);
-	fprintf(to, "creates               %12" PRIu64 "  %.3f a second over %.1f h\n", stat->creates,
-		span_s > 0 ? (double)stat->creates / span_s : 0, span_s / 3600);
+	fprintf(to, "creates               %12" PRIu64 "  %.3f a second over %.1f h\n",
+		stat->creates, span_s > 0 ? (double)stat->creates / span_s : 0, span_s / 3600);
 	fprintf(to, "deletes               %12" PRIu64 "\n", stat->deletes);
 	fprintf(to, "types                 %12" PRIu64 "\n", stat->types);
 	fprintf(to, "tenants               %12" PRIu64 "\n", stat->tenants);
-	fprintf(to, "batches               %12" PRIu64 "  largest %" PRIu64 ", of one type %.2f %%\n",
+	fprintf(to,
+		"batches               %12" PRIu64 "  largest %" PRIu64 ", of one type %.2f %%\n",
 		stat->batches, stat->largest_batch,
 		100 * ratio(stat->batches_one_type, stat->batches));
 	fprintf(to, "creates in batches    of 2 and more %.1f %%, of 10 and more %.1f %%\n",
@@ -285,8 +286,10 @@ void km_trace_stat_print(const struct km_trace_stat *stat, const struct km_trace
 	for (i = 0; i < KM_ARRAY_NR(life_quantile); i++)
 		fprintf(to, " %s %.0f", life_quantile[i].name, life_s(stat, life_quantile[i].q));
 	fprintf(to, "; not deleted %.1f %%\n", 100 * ratio(stat->open, stat->creates));
-	fprintf(to, "LRU of %d types       hits: one cache %.1f %%; %d caches in turn %.1f %%, "
-		"by home %.1f %%\n", KM_STAT_LRU_SLOTS, 100 * ratio(stat->lru_hits_one, stat->creates),
+	fprintf(to,
+		"LRU of %d types       hits: one cache %.1f %%; %d caches in turn %.1f %%, "
+		"by home %.1f %%\n",
+		KM_STAT_LRU_SLOTS, 100 * ratio(stat->lru_hits_one, stat->creates),
 		KM_STAT_LRU_AGENTS, 100 * ratio(stat->lru_hits_turn, stat->creates),
 		100 * ratio(stat->lru_hits_home, stat->creates));
 	fprintf(to, "creates by hour      ");
@@ -339,8 +342,9 @@ static json_t *top_json(const struct km_trace_stat *stat, const struct km_trace 
 
 	for (i = 0; i < stat->top_nr; i++) {
 		describe(trace, &trace->event[stat->top[i].event], text);
-		err |= json_array_append_new(top, json_pack("{s:s, s:f}", "type", text, "share",
-			ratio(stat->top[i].creates, stat->creates)));
+		err |= json_array_append_new(top,
+					     json_pack("{s:s, s:f}", "type", text, "share",
+						       ratio(stat->top[i].creates, stat->creates)));
 	}
 	if (err) {
 		json_decref(top);
@@ -353,20 +357,18 @@ json_t *km_trace_stat_json(const struct km_trace_stat *stat, const struct km_tra
 {
 	uint64_t creates = stat->creates;
 
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:o, s:f,"
-			 " s:{s:f, s:f, s:f}, s:o, s:o}",
-			 "rows", (json_int_t)stat->rows, "initial", (json_int_t)stat->initial,
-			 "creates", (json_int_t)creates, "deletes", (json_int_t)stat->deletes,
-			 "types", (json_int_t)stat->types, "tenants", (json_int_t)stat->tenants,
-			 "batches", (json_int_t)stat->batches, "largest_batch",
-			 (json_int_t)stat->largest_batch, "batches_one_type_share",
-			 ratio(stat->batches_one_type, stat->batches), "in_batches_of_2_share",
-			 ratio(stat->in_two, creates), "in_batches_of_10_share",
-			 ratio(stat->in_ten, creates), "span_s", (double)stat->last_us / 1e6,
-			 "lifetime_s", life_json(stat), "not_deleted_share",
-			 ratio(stat->open, creates), "lru_50_hit_rate", "one",
-			 ratio(stat->lru_hits_one, creates), "turn_8",
-			 ratio(stat->lru_hits_turn, creates), "home_8",
-			 ratio(stat->lru_hits_home, creates), "creates_by_hour", hours_json(stat),
-			 "top_types", top_json(stat, trace));
+	return json_pack(
+		"{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:f, s:o, s:f,"
+		" s:{s:f, s:f, s:f}, s:o, s:o}",
+		"rows", (json_int_t)stat->rows, "initial", (json_int_t)stat->initial, "creates",
+		(json_int_t)creates, "deletes", (json_int_t)stat->deletes, "types",
+		(json_int_t)stat->types, "tenants", (json_int_t)stat->tenants, "batches",
+		(json_int_t)stat->batches, "largest_batch", (json_int_t)stat->largest_batch,
+		"batches_one_type_share", ratio(stat->batches_one_type, stat->batches),
+		"in_batches_of_2_share", ratio(stat->in_two, creates), "in_batches_of_10_share",
+		ratio(stat->in_ten, creates), "span_s", (double)stat->last_us / 1e6, "lifetime_s",
+		life_json(stat), "not_deleted_share", ratio(stat->open, creates), "lru_50_hit_rate",
+		"one", ratio(stat->lru_hits_one, creates), "turn_8",
+		ratio(stat->lru_hits_turn, creates), "home_8", ratio(stat->lru_hits_home, creates),
+		"creates_by_hour", hours_json(stat), "top_types", top_json(stat, trace));
 }

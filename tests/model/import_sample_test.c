@@ -46,7 +46,8 @@ static uint32_t count_types(const struct km_trace *trace, const char *last)
 	for (i = trace->initial_nr; i < trace->event_nr; i++)
 		if (trace->event[i].op == KM_OP_CREATE)
 			assert_int_equal(km_dict_intern(seen, (const char *)trace->event[i].trait,
-							nr * sizeof(uint32_t), &id, NULL), 0);
+							nr * sizeof(uint32_t), &id, NULL),
+					 0);
 	nr = km_dict_nr(seen);
 	km_dict_destroy(seen);
 	return nr;
@@ -71,7 +72,8 @@ static void the_sample_has_the_published_numbers(void **state)
 	assert_int_equal(creates, 428121);
 	assert_int_equal(deletes, 414612 + 14462); /* of new VMs, and of initial ones */
 	assert_int_equal((1000 * in_two + creates / 2) / creates, 675);
-	assert_int_equal(km_dict_nr(trace->schema.values[size]), 10); /* the 10th: initial VMs only */
+	assert_int_equal(km_dict_nr(trace->schema.values[size]),
+			 10); /* the 10th: initial VMs only */
 	assert_int_equal(count_types(trace, "size"), 471);
 	assert_int_equal(count_types(trace, "priority"), 130);
 	assert_int_equal(count_types(trace, "vmtype"), 1341);

@@ -188,8 +188,8 @@ static const struct bad_case bad_traces[] = {
 	{ HEAD "1,create,\"v1\"x,t,b1,1,2,s\n", 0, 2, 14, "after a closing quote" },
 	{ HEAD "1,create,v\"1,t,b1,1,2,s\n", 0, 2, 11, "a quote inside" },
 	{ HEAD "1,create,v\r1,t,b1,1,2,s\n", 0, 2, 11, "carriage return" },
-	{ HEAD "1,create,v\0001,t,b1,1,2,s\n", sizeof(HEAD "1,create,v\0001,t,b1,1,2,s\n") - 1, 2, 11,
-	  "NUL" },
+	{ HEAD "1,create,v\0001,t,b1,1,2,s\n", sizeof(HEAD "1,create,v\0001,t,b1,1,2,s\n") - 1, 2,
+	  11, "NUL" },
 	{ HEAD A_ROW "1,cre", 0, 3, 6, "2 fields of 8" },
 };
 
@@ -256,13 +256,12 @@ static void an_absent_file_is_told_with_its_errno(void **state)
 
 static void a_small_trace_is_read_as_documented(void **state)
 {
-	static const char text[] =
-		"\xef\xbb\xbfvm,op,at_us,\"memory\",color,cpu\r\n"
-		"v1,create,-5,0.25,red,2\r\n"
-		"\r\n"
-		"\"v,\"\"2\"\"\",create,0,,\"\",1.5\r\n"
-		"v1,delete,0\r\n"
-		"v3,create,7,2000000,red,0.001";
+	static const char text[] = "\xef\xbb\xbfvm,op,at_us,\"memory\",color,cpu\r\n"
+				   "v1,create,-5,0.25,red,2\r\n"
+				   "\r\n"
+				   "\"v,\"\"2\"\"\",create,0,,\"\",1.5\r\n"
+				   "v1,delete,0\r\n"
+				   "v3,create,7,2000000,red,0.001";
 	struct km_trace *trace;
 	const struct km_event *e;
 	struct km_diag diag;
@@ -294,15 +293,16 @@ static void a_small_trace_is_read_as_documented(void **state)
 
 static void a_limit_stops_behind_the_batch_that_reaches_it(void **state)
 {
-	static const char text[] = HEAD
-		"-1,create,v0,t,,1,2,s\n"
-		"1,create,v1,t,,1,2,s\n"
-		"2,create,v2,t,b1,1,2,s\n"
-		"2,create,v3,t,b1,1,2,s\n"
-		"2,create,v4,t,b1,1,2,s\n"
-		"3,delete,v1\n"
-		"4,this is not read\n";
-	static const struct { uint64_t max, got; } cut[] = { { 1, 2 }, { 2, 5 }, { 3, 5 }, { 4, 5 }, { 5, 6 } };
+	static const char text[] = HEAD "-1,create,v0,t,,1,2,s\n"
+					"1,create,v1,t,,1,2,s\n"
+					"2,create,v2,t,b1,1,2,s\n"
+					"2,create,v3,t,b1,1,2,s\n"
+					"2,create,v4,t,b1,1,2,s\n"
+					"3,delete,v1\n"
+					"4,this is not read\n";
+	static const struct {
+		uint64_t max, got;
+	} cut[] = { { 1, 2 }, { 2, 5 }, { 3, 5 }, { 4, 5 }, { 5, 6 } };
 	struct km_trace *trace;
 	size_t i;
 
@@ -362,7 +362,8 @@ static void damaged_gzip_streams_are_refused(void **state)
 /* ---- round trips ----------------------------------------------------------- */
 
 static const char *const odd_texts[] = {
-	"plain", "with,comma", "with\"quote", "\"", "\"\"", " spaces ", "a|b", "caf\xc3\xa9", ";#=", ",",
+	"plain",    "with,comma", "with\"quote", "\"",	"\"\"",
+	" spaces ", "a|b",	  "caf\xc3\xa9", ";#=", ",",
 };
 
 static uint32_t intern_odd(struct km_dict *dict, struct km_rand *rand, const char *prefix)
@@ -398,13 +399,15 @@ static struct km_trace *random_trace(struct km_rand *rand)
 			if (km_rand_below(rand, 2))
 				event.trait[t] = 1 + intern_odd(trace->schema.values[t], rand, "");
 		for (t = 0; event.op == KM_OP_CREATE && t < KM_RES_NR; t++)
-			event.res[t] = (int32_t)km_rand_below(rand, t == KM_RES_GPU ? 1 : KM_RES_MAX + 1);
+			event.res[t] =
+				(int32_t)km_rand_below(rand, t == KM_RES_GPU ? 1 : KM_RES_MAX + 1);
 		assert_int_equal(km_trace_append(trace, &event), 0);
 	}
 	return trace;
 }
 
-static void same_text(const struct km_dict *a, uint32_t a_id, const struct km_dict *b, uint32_t b_id)
+static void same_text(const struct km_dict *a, uint32_t a_id, const struct km_dict *b,
+		      uint32_t b_id)
 {
 	assert_int_equal(a_id == KM_DICT_NONE, b_id == KM_DICT_NONE);
 	if (a_id != KM_DICT_NONE)
@@ -451,7 +454,8 @@ static void a_saved_trace_loads_as_the_same_plain_and_gzip(void **state)
 		trace = random_trace(&rand);
 		assert_int_equal(km_trace_save(trace, to, &diag), 0);
 		if (km_trace_load(&again, to, 0, &diag))
-			fail_msg("%llu:%u: %s", (unsigned long long)diag.line, diag.column, diag.reason);
+			fail_msg("%llu:%u: %s", (unsigned long long)diag.line, diag.column,
+				 diag.reason);
 		same_trace(trace, again);
 		km_trace_destroy(trace);
 		km_trace_destroy(again);
@@ -536,11 +540,10 @@ static void malformed_inventories_are_refused_with_line_column_and_reason(void *
 
 static void racks_are_told_apart_by_cluster_and_health_is_read(void **state)
 {
-	static const char text[] = INV_HEAD
-		"a,c1,r1,40,256,12|21,ok\n"
-		"b,c1,r2,40,256,12,down\n"
-		"c,c2,r1,40.125,256,,\n"
-		"d,c1,r1,0,0,12|21,draining\n";
+	static const char text[] = INV_HEAD "a,c1,r1,40,256,12|21,ok\n"
+					    "b,c1,r2,40,256,12,down\n"
+					    "c,c2,r1,40.125,256,,\n"
+					    "d,c1,r1,0,0,12|21,draining\n";
 	struct km_inventory *inv;
 	struct km_diag diag;
 	uint32_t kind;
@@ -556,7 +559,8 @@ static void racks_are_told_apart_by_cluster_and_health_is_read(void **state)
 	assert_int_equal(inv->total[KM_RES_CPU][2], 40125);
 	assert_int_equal(inv->total[KM_RES_GPU][2], 0);
 	assert_int_equal(inv->healthy[0] + 2 * inv->healthy[1] + 4 * inv->healthy[2] +
-			 8 * inv->healthy[3], 1 + 4);
+				 8 * inv->healthy[3],
+			 1 + 4);
 	kind = km_inventory_label(inv, "kind");
 	assert_true(km_inventory_set_has(inv, kind, inv->label[kind][0], "21"));
 	assert_true(km_inventory_set_has(inv, kind, inv->label[kind][0], "12"));
@@ -590,10 +594,9 @@ static void same_inventory(const struct km_inventory *a, const struct km_invento
 
 static void a_saved_inventory_loads_as_the_same(void **state)
 {
-	static const char text[] = INV_HEAD
-		"a,c1,r1,40,256,12|21,ok\n"
-		"b,c1,r2,40.5,256,\"1,2\",down\n"
-		"c,c2,r1,40.125,256,,\n";
+	static const char text[] = INV_HEAD "a,c1,r1,40,256,12|21,ok\n"
+					    "b,c1,r2,40.5,256,\"1,2\",down\n"
+					    "c,c2,r1,40.125,256,,\n";
 	struct km_inventory *inv, *again;
 
 	(void)state;

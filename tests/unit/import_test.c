@@ -87,7 +87,8 @@ static void the_published_schema_becomes_the_neutral_trace(void **state)
 		"INSERT INTO vm VALUES (7,1,41,0,-1.5,0.5), (8,1,41,0,-1.5,NULL),"
 		" (9,2,44,1,0.25,0.25000000001), (10,3,41,0,0.5,1.0), (11,3,41,0,0.50000000001,40.0),"
 		" (12,3,41,0,0.6,1.0);");
-	assert_int_equal(km_import_azure_sqlite(&trace, path, KM_LEVEL_VMTYPE, true, 1, 0, &diag), 0);
+	assert_int_equal(km_import_azure_sqlite(&trace, path, KM_LEVEL_VMTYPE, true, 1, 0, &diag),
+			 0);
 	assert_int_equal(trace->event_nr, 6 + 4); /* VMs 8 and 11 outlive the 14 days */
 	assert_int_equal(trace->initial_nr, 2);
 	e = trace->event;
@@ -127,7 +128,8 @@ static void a_limit_counts_creates_and_keeps_deletes_until_then(void **state)
 	make_db("INSERT INTO vmType VALUES (2,41,12,0.025,0.0068359375,NULL,0.01,0.0125);"
 		"INSERT INTO vm VALUES (1,1,41,0,-1,0.1), (2,2,41,0,-1,0.3), (3,3,41,0,0.05,0.15),"
 		" (4,4,41,0,0.2,0.25), (5,5,41,0,0.4,0.5);");
-	assert_int_equal(km_import_azure_sqlite(&trace, path, KM_LEVEL_BATCH, false, 1, 2, NULL), 0);
+	assert_int_equal(km_import_azure_sqlite(&trace, path, KM_LEVEL_BATCH, false, 1, 2, NULL),
+			 0);
 	assert_int_equal(trace->initial_nr, 2);
 	/* Creates 3 and 4, deletes of 1 and 3; that of 2 comes later. */
 	assert_int_equal(trace->event_nr, 6);
@@ -139,23 +141,33 @@ static void a_limit_counts_creates_and_keeps_deletes_until_then(void **state)
 
 static void malformed_databases_are_refused_with_their_reason(void **state)
 {
-	static const struct { const char *rows, *why; } bad[] = {
+	static const struct {
+		const char *rows, *why;
+	} bad[] = {
 		{ "DROP TABLE vm;", "no such table: vm" },
 		{ "DROP TABLE vmType; CREATE TABLE vmType (id, vmTypeId);", "no such column" },
-		{ "INSERT INTO vmType VALUES (1,41,12,1.5,0.1,0,0,0);", "vmType, row 1: a fraction" },
-		{ "INSERT INTO vmType VALUES (1,41,12,'x',0.1,0,0,0);", "vmType, row 1: a fraction" },
-		{ "INSERT INTO vmType VALUES (1,-1,12,0.5,0.1,0,0,0);", "vmTypeId is out of range" },
+		{ "INSERT INTO vmType VALUES (1,41,12,1.5,0.1,0,0,0);",
+		  "vmType, row 1: a fraction" },
+		{ "INSERT INTO vmType VALUES (1,41,12,'x',0.1,0,0,0);",
+		  "vmType, row 1: a fraction" },
+		{ "INSERT INTO vmType VALUES (1,-1,12,0.5,0.1,0,0,0);",
+		  "vmTypeId is out of range" },
 		{ "INSERT INTO vm VALUES (1,1,41,0,0,0);", "vm, row 1: its vmTypeId" },
 		{ "INSERT INTO vmType VALUES (1,41,12,0.5,0.1,0,0,0);"
-		  "INSERT INTO vm VALUES (1,1,41,2,0,0);", "priority" },
+		  "INSERT INTO vm VALUES (1,1,41,2,0,0);",
+		  "priority" },
 		{ "INSERT INTO vmType VALUES (1,41,12,0.5,0.1,0,0,0);"
-		  "INSERT INTO vm VALUES (-1,1,41,0,0,0);", "negative" },
+		  "INSERT INTO vm VALUES (-1,1,41,0,0,0);",
+		  "negative" },
 		{ "INSERT INTO vmType VALUES (1,41,12,0.5,0.1,0,0,0);"
-		  "INSERT INTO vm VALUES (1,1,41,0,NULL,0);", "starttime" },
+		  "INSERT INTO vm VALUES (1,1,41,0,NULL,0);",
+		  "starttime" },
 		{ "INSERT INTO vmType VALUES (1,41,12,0.5,0.1,0,0,0);"
-		  "INSERT INTO vm VALUES (1,1,41,0,1e300,0);", "starttime" },
+		  "INSERT INTO vm VALUES (1,1,41,0,1e300,0);",
+		  "starttime" },
 		{ "INSERT INTO vmType VALUES (1,41,12,0.5,0.1,0,0,0);"
-		  "INSERT INTO vm VALUES (1,1,41,0,0,'late');", "endtime" },
+		  "INSERT INTO vm VALUES (1,1,41,0,0,'late');",
+		  "endtime" },
 	};
 	struct km_trace *trace = NULL;
 	struct km_diag diag;
@@ -166,7 +178,8 @@ static void malformed_databases_are_refused_with_their_reason(void **state)
 	for (i = 0; i < KM_ARRAY_NR(bad); i++) {
 		make_db(bad[i].rows);
 		assert_int_equal(km_import_azure_sqlite(&trace, path, KM_LEVEL_SHAPE, false, 1, 0,
-							&diag), -EINVAL);
+							&diag),
+				 -EINVAL);
 		if (!strstr(diag.reason, bad[i].why))
 			fail_msg("%s: %s", bad[i].rows, diag.reason);
 	}
@@ -176,7 +189,8 @@ static void malformed_databases_are_refused_with_their_reason(void **state)
 	assert_int_equal(km_import_azure_sqlite(&trace, path, KM_LEVEL_SHAPE, false, 1, 0, &diag),
 			 -EINVAL);
 	assert_int_equal(km_import_azure_sqlite(&trace, "/nonexistent/x", KM_LEVEL_SHAPE, false, 1,
-						0, &diag), -EINVAL);
+						0, &diag),
+			 -EINVAL);
 	assert_null(trace);
 }
 
@@ -193,7 +207,8 @@ static void malformed_samples_are_refused_with_line_and_column(void **state)
 		const char *why;
 	} bad[] = {
 		{ "", 1, 0, "empty" },
-		{ "vmId,tenantId,cores,ram,vmTypeId,starttime,endtime\n", 1, 25, "'priority' is due" },
+		{ "vmId,tenantId,cores,ram,vmTypeId,starttime,endtime\n", 1, 25,
+		  "'priority' is due" },
 		{ HEAD "1,2,100,14,0,5\n", 2, 15, "6 fields" },
 		{ HEAD "1,2,100,14,2,5,\n", 2, 12, "not within 0..1" },
 		{ HEAD "1,2,101,14,0,5,\n", 2, 5, "no VM type has" },
@@ -214,7 +229,8 @@ static void malformed_samples_are_refused_with_line_and_column(void **state)
 		fputs(bad[i].text, file);
 		fclose(file);
 		assert_int_equal(km_import_azure_csv(&trace, path, KM_LEVEL_SHAPE, false, 1, 0,
-						     &diag), -EINVAL);
+						     &diag),
+				 -EINVAL);
 		if (diag.line != bad[i].line || diag.column != bad[i].column ||
 		    !strstr(diag.reason, bad[i].why))
 			fail_msg("%s: %llu:%u: %s", bad[i].text, (unsigned long long)diag.line,

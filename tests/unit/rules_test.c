@@ -160,14 +160,17 @@ static const struct bad_case bad_rules[] = {
 	{ "[rule a]\nkind = best-fit\nresource = cpu\nbits = 0\n", 4, 8, "within 1..8" },
 	{ "[rule a]\nkind = best-fit\nresource = cpu\nbits = 3x\n", 4, 8, "within 1..8" },
 	{ "[rule a]\nkind = best-fit\nresource = cpu\nbits = -1\n", 4, 8, "within 1..8" },
-	{ "[rule a]\nkind = headroom\ntrait = p\nvalue = low\nresource = cpu\npercent = 100\n", 6, 11,
-	  "within 1..99" },
-	{ "[rule a]\nkind = spread\nover = room\nwithin = tenant\n", 3, 8, "unknown domain 'room'" },
+	{ "[rule a]\nkind = headroom\ntrait = p\nvalue = low\nresource = cpu\npercent = 100\n", 6,
+	  11, "within 1..99" },
+	{ "[rule a]\nkind = spread\nover = room\nwithin = tenant\n", 3, 8,
+	  "unknown domain 'room'" },
 	{ "[rule a]\nkind = spread\nover = racks\nwithin = tenant\n", 3, 8, "did you mean 'rack'" },
 	{ "[rule a]\nkind = spread\nover = rack\nwithin = tenant\nmax = 0\n", 5, 7, "within 1.." },
-	{ "[rule a]\nkind = spread\nover = rack\nwithin = tenant\nonly = x\n", 1, 1, "go together" },
+	{ "[rule a]\nkind = spread\nover = rack\nwithin = tenant\nonly = x\n", 1, 1,
+	  "go together" },
 	{ "[rule a]\nkind = prefer\nlabel = l\nvalue = v\ntrait = x\n", 1, 1, "go together" },
-	{ "[rule a]\nkind = table\ntrait = t\nlabel = l\nrows = a: b, c\n", 5, 14, "not of the form" },
+	{ "[rule a]\nkind = table\ntrait = t\nlabel = l\nrows = a: b, c\n", 5, 14,
+	  "not of the form" },
 	{ "[rule a]\nkind = table\ntrait = t\nlabel = l\nrows = a: b,\n a: c\n", 6, 2, "twice" },
 	{ "[rule a]\nkind = table\ntrait = t\nlabel = l\nrows = a:\n", 5, 8, "lacks its labels" },
 	{ "[rule a]\nkind = table\ntrait = t\nlabel = l\nrows = : a\n", 5, 8, "lacks its value" },
@@ -216,7 +219,8 @@ static void the_limits_of_a_set_hold(void **state)
 	(void)state;
 	for (i = 0; i <= KM_RULES_MAX; i++) {
 		last = at;
-		at += (size_t)snprintf(text + at, sizeof(text) - at, "[rule r%d]\nkind = healthy\n", i);
+		at += (size_t)snprintf(text + at, sizeof(text) - at, "[rule r%d]\nkind = healthy\n",
+				       i);
 	}
 	refuse_rules(text, at, 2 * KM_RULES_MAX + 1, 7, "more than 64 rules");
 	write_rules(text, last);
@@ -229,18 +233,25 @@ static void the_limits_of_a_set_hold(void **state)
 
 	for (i = 0, at = 0; i <= KM_SPREADS_MAX; i++)
 		at += (size_t)snprintf(text + at, sizeof(text) - at,
-				       "[rule r%d]\nkind = spread\nover = rack\nwithin = batch\n", i);
+				       "[rule r%d]\nkind = spread\nover = rack\nwithin = batch\n",
+				       i);
 	refuse_rules(text, at, 17, 1, "more than 4 rules of kind spread");
 }
 
 static void columns_that_are_not_there_are_told_with_the_nearest(void **state)
 {
-	struct km_zone_cfg cfg = { .seed = 1, .server_nr = 20, .create_nr = 10,
-				   .level = KM_LEVEL_VMTYPE };
-	static const struct { const char *text, *why; } cases[] = {
-		{ "[rule a]\nkind = match\ntrait = priorty\nlabel = kind\n", "'priorty'; did you mean 'priority'" },
-		{ "[rule a]\nkind = match\ntrait = priority\nlabel = kin\n", "'kin'; did you mean 'kind'" },
-		{ "[rule a]\nkind = spread\nover = rack\nwithin = tenants\n", "no trait column 'tenants'" },
+	struct km_zone_cfg cfg = {
+		.seed = 1, .server_nr = 20, .create_nr = 10, .level = KM_LEVEL_VMTYPE
+	};
+	static const struct {
+		const char *text, *why;
+	} cases[] = {
+		{ "[rule a]\nkind = match\ntrait = priorty\nlabel = kind\n",
+		  "'priorty'; did you mean 'priority'" },
+		{ "[rule a]\nkind = match\ntrait = priority\nlabel = kin\n",
+		  "'kin'; did you mean 'kind'" },
+		{ "[rule a]\nkind = spread\nover = rack\nwithin = tenants\n",
+		  "no trait column 'tenants'" },
 	};
 	struct km_inventory *inv;
 	struct km_ruleset *set;
@@ -268,8 +279,11 @@ static void the_built_in_set_applies_at_every_level_and_holds_the_limits(void **
 
 	(void)state;
 	for (level = KM_LEVEL_SHAPE; level <= KM_LEVEL_VMTYPE; level++) {
-		struct km_zone_cfg cfg = { .seed = 1, .server_nr = 20, .create_nr = 10,
-					   .level = level, .type_nr = level ? 5000 : 0 };
+		struct km_zone_cfg cfg = { .seed = 1,
+					   .server_nr = 20,
+					   .create_nr = 10,
+					   .level = level,
+					   .type_nr = level ? 5000 : 0 };
 		uint32_t bits = 0, spreads = 0, tables = 0, fits = 0, i, j;
 		struct km_inventory *inv;
 		struct km_ruleset *set;
