@@ -111,13 +111,15 @@ static void check(int err, const struct km_diag *diag)
 
 	if (!err)
 		return;
-	fprintf(stderr, "rules_probe: %s\n", diag ? km_diag_format(diag, text, sizeof(text)) : strerror(-err));
+	fprintf(stderr, "rules_probe: %s\n",
+		diag ? km_diag_format(diag, text, sizeof(text)) : strerror(-err));
 	exit(1);
 }
 
 static void *slot_alloc(uint64_t bytes)
 {
-	void *slot = must(aligned_alloc(1 << 21, (bytes + (1 << 21) - 1) & ~(uint64_t)((1 << 21) - 1)));
+	void *slot =
+		must(aligned_alloc(1 << 21, (bytes + (1 << 21) - 1) & ~(uint64_t)((1 << 21) - 1)));
 
 	memset(slot, 0, bytes);
 	return slot;
@@ -125,8 +127,11 @@ static void *slot_alloc(uint64_t bytes)
 
 static void open_zone(struct probe *p)
 {
-	const struct km_zone_cfg zone = { .seed = 1, .server_nr = p->server_nr, .create_nr = 1000,
-					  .level = KM_LEVEL_VMTYPE, .fill = .6 };
+	const struct km_zone_cfg zone = { .seed = 1,
+					  .server_nr = p->server_nr,
+					  .create_nr = 1000,
+					  .level = KM_LEVEL_VMTYPE,
+					  .fill = .6 };
 	struct km_place_cfg cfg = { .store_ops = &km_store_memory, .agent_nr = 1, .seed = 1 };
 	struct km_store_cfg store = { 0 };
 	struct km_diag diag;
@@ -155,7 +160,8 @@ static void open_zone(struct probe *p)
 	/* A type that real requests have: that of the first create after the start. */
 	km_place_fill_traits(p->place, &p->trace->event[p->trace->initial_nr], p->type.trait);
 	for (r = 0; r < p->w->rule_nr; r++)
-		p->rule[r] = slot_alloc(p->w->class_bytes[p->w->ops->rule_class(p->w->workload, r)]);
+		p->rule[r] =
+			slot_alloc(p->w->class_bytes[p->w->ops->rule_class(p->w->workload, r)]);
 	p->top = slot_alloc(p->w->class_bytes[p->w->ops->top_class(p->w->workload)]);
 }
 
@@ -191,8 +197,8 @@ static bool reads_columns(const struct km_bound_rule *br, const uint32_t *trait)
 		return trait[br->trait] && br->value_to[trait[br->trait]] != KM_DICT_NONE;
 	if (!br->conditional)
 		return true;
-	return br->cond_value == KM_DICT_NONE ? trait[br->cond_trait] != 0 :
-						trait[br->cond_trait] == br->cond_value;
+	return br->cond_value == KM_DICT_NONE ? trait[br->cond_trait] != 0
+					      : trait[br->cond_trait] == br->cond_value;
 }
 
 static void rule_by_rule(struct probe *p)
@@ -282,7 +288,8 @@ static void change(struct probe *p, uint64_t nr)
 		if (!km_store_memory.find(p->store, vm, &at))
 			continue;
 		km_store_memory.delete(p->store, vm);
-		km_ignore(km_store_memory.commit(p->store, &at, 1, NULL) != KM_COMMIT_DONE); /* its own room */
+		km_ignore(km_store_memory.commit(p->store, &at, 1, NULL) !=
+			  KM_COMMIT_DONE); /* its own room */
 	}
 }
 
@@ -347,8 +354,11 @@ static void picks(struct probe *p, bool cached)
 {
 	static struct times pick;
 	uint32_t vm = km_dict_nr(p->trace->schema.vms), server, i;
-	struct km_place_ask ask = { .vm_nr = 1, .tenant = KM_DICT_NONE, .batch = KM_DICT_NONE,
-				    .vm = &vm, .server = &server };
+	struct km_place_ask ask = { .vm_nr = 1,
+				    .tenant = KM_DICT_NONE,
+				    .batch = KM_DICT_NONE,
+				    .vm = &vm,
+				    .server = &server };
 	struct km_req req;
 	struct km_serve_part part = { .req = &req, .type = &p->type };
 
@@ -375,14 +385,16 @@ static void picks(struct probe *p, bool cached)
 static void audit(struct probe *p)
 {
 	static struct km_audit result;
-	const struct km_audit_cfg cfg = { .ops = &km_store_memory, .store = p->store, .inv = p->inv,
+	const struct km_audit_cfg cfg = { .ops = &km_store_memory,
+					  .store = p->store,
+					  .inv = p->inv,
 					  .rules = p->rules,
 					  .vm_cap = km_dict_nr(p->trace->schema.vms) + 1 };
 	const uint64_t t0 = km_clock_ns();
 
 	check(km_audit_run(&cfg, &result), NULL);
-	printf("audit: %" PRIu64 " VMs, %" PRIu64 " failures, %.2f s\n", result.vms, result.failures,
-	       (double)(km_clock_ns() - t0) / 1e9);
+	printf("audit: %" PRIu64 " VMs, %" PRIu64 " failures, %.2f s\n", result.vms,
+	       result.failures, (double)(km_clock_ns() - t0) / 1e9);
 	if (result.failures)
 		printf("first: %s\n", result.reason[0].reason);
 }

@@ -18,8 +18,8 @@ void *km_place_agent_alloc(struct km_workload_agent *wa, uint64_t bytes)
 
 	KM_BUG_ON(wa->block_nr == KM_AGENT_BLOCKS_MAX);
 	/* No arena: the preload's state, before any agent is. */
-	block = wa->arena ? km_arena_alloc(wa->arena, whole ? whole : 64, 64) :
-			    aligned_alloc(64, whole ? whole : 64);
+	block = wa->arena ? km_arena_alloc(wa->arena, whole ? whole : 64, 64)
+			  : aligned_alloc(64, whole ? whole : 64);
 	if (block)
 		wa->block[wa->block_nr++] = block;
 	return block;
@@ -68,13 +68,14 @@ static int alloc_serving(struct km_workload_agent *wa)
 	wa->own_top = km_place_agent_zalloc(wa, place->class_bytes[KM_CLASS_CONS]);
 	wa->tentative = km_place_agent_zalloc(wa, KM_PLACE_VMS_MAX * sizeof(*wa->tentative));
 	wa->tentative_mask = 2 * KM_PLACE_VMS_MAX - 1;
-	wa->tentative_at = km_place_agent_zalloc(wa, 2 * KM_PLACE_VMS_MAX * sizeof(*wa->tentative_at));
+	wa->tentative_at =
+		km_place_agent_zalloc(wa, 2 * KM_PLACE_VMS_MAX * sizeof(*wa->tentative_at));
 	wa->pick = km_place_agent_zalloc(wa, KM_PLACE_VMS_MAX * sizeof(*wa->pick));
 	wa->undo = km_place_agent_alloc(wa, undo_cap(place) * sizeof(*wa->undo));
 	return wa->lut_scratch && wa->stretch_bits && wa->stretch_buckets && wa->own_top &&
-			       wa->tentative && wa->tentative_at && wa->pick && wa->undo ?
-		       0 :
-		       -ENOMEM;
+			       wa->tentative && wa->tentative_at && wa->pick && wa->undo
+		       ? 0
+		       : -ENOMEM;
 }
 
 int km_place_agent_create(void *workload, uint32_t agent_idx, struct km_arena *arena,

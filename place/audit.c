@@ -197,9 +197,9 @@ static void check_against_ledger(struct run *run, uint32_t vm, const struct km_s
 		if (at)
 			fail(run, "VM %u stands on server %u, the client was told that it %s", vm,
 			     at->server,
-			     state == KM_LEDGER_DELETED ? "is deleted" :
-			     state == KM_LEDGER_REFUSED ? "is refused" :
-							  "does not exist");
+			     state == KM_LEDGER_DELETED	  ? "is deleted"
+			     : state == KM_LEDGER_REFUSED ? "is refused"
+							  : "does not exist");
 		return;
 	}
 	if (!at)
@@ -274,8 +274,7 @@ static void check_group(struct run *run, const struct member *m, uint64_t count)
 {
 	const struct km_rule *rule = run->spread[m->spread];
 	const uint32_t group = (uint32_t)(m->key >> 32), domain = (uint32_t)m->key;
-	const uint32_t told =
-		run->cfg->ops->group_count(run->cfg->store, m->spread, group, domain);
+	const uint32_t told = run->cfg->ops->group_count(run->cfg->store, m->spread, group, domain);
 
 	run->audit->groups++;
 	if (count > rule->max)

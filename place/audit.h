@@ -33,6 +33,7 @@ struct km_ledger {
 
 /** km_ledger_init() - @vm_nr VMs, none asked for. @with_res: have res, zeroed. Return: 0; -ENOMEM. */
 int km_ledger_init(struct km_ledger *ledger, uint32_t vm_nr, bool with_res) KM_MUST_CHECK;
+/** km_ledger_fini() - free the arrays. */
 void km_ledger_fini(struct km_ledger *ledger);
 
 struct km_audit_cfg {

@@ -125,8 +125,8 @@ const char *km_cons_check(const struct km_cons *cons)
 		if (cons->key[i] != KM_KEY_NONE)
 			return "a key past the last server";
 	for (i = 1; i < 2 * n; i++) {
-		want = i < n ? join(&cons->node[2 * i], &cons->node[2 * i + 1]) :
-			       km_cons_leaf(&cons->key[(i - n) * KM_CONS_BLOCK]);
+		want = i < n ? join(&cons->node[2 * i], &cons->node[2 * i + 1])
+			     : km_cons_leaf(&cons->key[(i - n) * KM_CONS_BLOCK]);
 		if (want.min != cons->node[i].min)
 			return "a node's least key";
 		if (want.count != cons->node[i].count)

@@ -66,7 +66,8 @@ static int check_cfg(struct km_place_cfg *cfg, struct km_diag *diag)
 		cfg->choice_nr = CHOICE_NR;
 	if (cfg->history_nr & (cfg->history_nr - 1) || cfg->history_nr < 2)
 		return km_diag_set(diag, -EINVAL, NULL, 0, 0,
-				   "history of %u changes: must be a power of two", cfg->history_nr);
+				   "history of %u changes: must be a power of two",
+				   cfg->history_nr);
 	if (cfg->choice_nr > CHOICE_NR_MAX)
 		return km_diag_set(diag, -EINVAL, NULL, 0, 0, "choice among %u: at most %u",
 				   cfg->choice_nr, CHOICE_NR_MAX);
@@ -122,8 +123,7 @@ static void describe(struct km_place_ctx *place)
 	}
 	place->class_bytes[KM_CLASS_BITMAP] = (place->column_nr / 8 + 63) & ~UINT64_C(63);
 	place->class_bytes[KM_CLASS_BUCKETS] = place->column_nr;
-	place->class_bytes[KM_CLASS_CONS] =
-		(km_cons_bytes(place->server_nr) + 63) & ~UINT64_C(63);
+	place->class_bytes[KM_CLASS_CONS] = (km_cons_bytes(place->server_nr) + 63) & ~UINT64_C(63);
 	place->workload = (struct km_workload){
 		.name = "placement",
 		.ops = &place_ops,

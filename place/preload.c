@@ -92,8 +92,8 @@ static void fill_part(const struct km_place_ctx *place, const struct km_event *e
 	for (i = 0; i < KM_RES_NR; i++)
 		cp->want[i] = km_want(req->trait[i]);
 	for (i = 0; i < KM_SPREADS_MAX; i++)
-		cp->group[i] = i < place->bound->spread_nr ? km_place_group(place, i, req) :
-							     KM_GROUP_NONE;
+		cp->group[i] = i < place->bound->spread_nr ? km_place_group(place, i, req)
+							   : KM_GROUP_NONE;
 	req->payload = NULL;
 }
 
@@ -108,14 +108,13 @@ static int commit_picks(struct preload *pre)
 	if (wa->pick_nr)
 		result = cfg->store_ops->commit(cfg->store, wa->pick, wa->pick_nr, &at);
 	if (result == KM_COMMIT_NO_MEMORY)
-		return km_diag_set(pre->diag, -ENOMEM, NULL, 0, 0,
-				   "no memory for the initial VMs");
+		return km_diag_set(pre->diag, -ENOMEM, NULL, 0, 0, "no memory for the initial VMs");
 	if (result != KM_COMMIT_DONE)
 		return km_diag_set(pre->diag, -EINVAL, NULL, 0, 0,
 				   "the store refuses initial VM number %u (%s)", wa->pick[at].vm,
-				   result == KM_COMMIT_DUPLICATE ? "it exists" :
-				   result == KM_COMMIT_BAD	 ? "out of bounds" :
-								   "another writer is at work");
+				   result == KM_COMMIT_DUPLICATE ? "it exists"
+				   : result == KM_COMMIT_BAD	 ? "out of bounds"
+								 : "another writer is at work");
 	km_snap_quiesce();
 	km_snap_enter();
 	km_place_view_sync(wa);
@@ -173,7 +172,11 @@ int km_place_preload(struct km_place_ctx *place, const struct km_trace *trace, u
 		     struct km_diag *diag)
 {
 	struct preload pre = {
-		.place = place, .trace = trace, .diag = diag, .progress = progress, .arg = arg,
+		.place = place,
+		.trace = trace,
+		.diag = diag,
+		.progress = progress,
+		.arg = arg,
 	};
 	uint64_t i = 0;
 	int err;

@@ -296,9 +296,9 @@ static int bind_order(const struct binder *b, struct km_bound_rule *br, char *co
 		const uint32_t rank = rank_of(col, set, order, order_nr);
 
 		/* Ranks that do not fit share buckets, evenly; unlisted stays last. */
-		br->lut[set] = (uint8_t)(order_nr <= br->bucket_max ?
-						 (rank == order_nr ? br->bucket_max : rank) :
-						 (uint64_t)rank * br->bucket_max / order_nr);
+		br->lut[set] = (uint8_t)(order_nr <= br->bucket_max
+						 ? (rank == order_nr ? br->bucket_max : rank)
+						 : (uint64_t)rank * br->bucket_max / order_nr);
 	}
 	return 0;
 }
@@ -456,7 +456,8 @@ static int check_key_bits(const struct binder *b)
 		return 0;
 	return km_diag_set(b->diag, -EINVAL, NULL, 0, 0,
 			   "the preferences have %u bits together, at most %u are possible: "
-			   "lower bits of some", bits, KM_KEY_BITS_MAX);
+			   "lower bits of some",
+			   bits, KM_KEY_BITS_MAX);
 }
 
 static int bind_all(struct binder *b, const struct km_ruleset *rules)

@@ -103,8 +103,8 @@ uint32_t km_rule_one(const struct km_bound *bound, uint32_t rule_idx, const uint
 
 	if (!applies(br, type_trait))
 		return br->validator;
-	return br->validator ? validate_one(bound, br, type_trait, cols, server, now) :
-			       score_one(bound, br, type_trait, cols, server, now);
+	return br->validator ? validate_one(bound, br, type_trait, cols, server, now)
+			     : score_one(bound, br, type_trait, cols, server, now);
 }
 
 bool km_rule_moves(const struct km_bound *bound, uint32_t rule_idx, const uint32_t *type_trait)
@@ -139,8 +139,8 @@ uint32_t km_rule_at(const struct km_bound *bound, uint32_t rule_idx, const uint3
 
 /* ---- a stretch of servers ------------------------------------------------------------- */
 
-static void stream_sets(const struct km_kernels *k, const struct km_label_col *col,
-			const void *set, const uint8_t *lut, uint64_t lo, uint64_t n, uint64_t *out)
+static void stream_sets(const struct km_kernels *k, const struct km_label_col *col, const void *set,
+			const uint8_t *lut, uint64_t lo, uint64_t n, uint64_t *out)
 {
 	const void *from = (const char *)set + lo * col->width;
 	uint8_t small[KM_SMALL_SETS] = { 0 };
@@ -192,8 +192,8 @@ static void stream_validator(const struct km_kernels *k, const struct km_bound *
 			memset(out, 0xff, n / 8);
 			return;
 		}
-		row = br->kind == KM_RULE_MATCH ? match_row(br, col, to, lo, scratch) :
-						  br->lut + (uint64_t)to * col->set_nr;
+		row = br->kind == KM_RULE_MATCH ? match_row(br, col, to, lo, scratch)
+						: br->lut + (uint64_t)to * col->set_nr;
 		stream_sets(k, col, cols->set[br->col_idx], row, lo, n, out);
 	}
 }

@@ -287,8 +287,8 @@ static void part_of(const struct km_place_ctx *place, const struct km_req *req,
 	for (i = 0; i < KM_RES_NR; i++)
 		cp->want[i] = km_want(req->trait[i]);
 	for (i = 0; i < KM_SPREADS_MAX; i++)
-		cp->group[i] = i < place->bound->spread_nr ? km_place_group(place, i, req) :
-							     KM_GROUP_NONE;
+		cp->group[i] = i < place->bound->spread_nr ? km_place_group(place, i, req)
+							   : KM_GROUP_NONE;
 }
 
 static bool pick_part(struct km_workload_agent *wa, const struct km_serve_part *part,

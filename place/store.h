@@ -104,14 +104,16 @@ struct km_store_ops {
 	const char *name;
 	int (*open)(struct km_store **out, const struct km_store_cfg *cfg, struct km_diag *diag);
 	void (*close)(struct km_store *store);
-	enum km_commit (*load)(struct km_store *store, const struct km_store_vm *vm, uint64_t vm_nr);
-	enum km_commit (*commit)(struct km_store *store, const struct km_store_vm *vm, uint32_t vm_nr,
-				 uint32_t *at);
+	enum km_commit (*load)(struct km_store *store, const struct km_store_vm *vm,
+			       uint64_t vm_nr);
+	enum km_commit (*commit)(struct km_store *store, const struct km_store_vm *vm,
+				 uint32_t vm_nr, uint32_t *at);
 	bool (*delete)(struct km_store *store, uint32_t vm);
-	uint32_t (*group_count)(struct km_store *store, uint32_t spread, uint32_t group, uint32_t domain);
+	uint32_t (*group_count)(struct km_store *store, uint32_t spread, uint32_t group,
+				uint32_t domain);
 	struct km_bcast *(*watch)(struct km_store *store);
-	uint64_t (*copy_state)(struct km_store *store, int32_t *const free[KM_RES_NR], uint32_t *vm_nr,
-			       uint8_t *healthy);
+	uint64_t (*copy_state)(struct km_store *store, int32_t *const free[KM_RES_NR],
+			       uint32_t *vm_nr, uint8_t *healthy);
 	struct km_store_stats (*stats)(struct km_store *store);
 	bool (*find)(struct km_store *store, uint32_t vm, struct km_store_vm *out);
 };

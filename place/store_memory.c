@@ -201,8 +201,8 @@ static enum km_commit check(const struct memory_store *ms, const struct km_store
 	for (i = 0; i < ms->spread_nr; i++) {
 		if (vm->group[i] == KM_GROUP_NONE)
 			continue;
-		if (group_cell(&ms->groups[i], vm_group_key(ms, i, vm->group[i], vm->server))->count >=
-		    ms->max[i])
+		if (group_cell(&ms->groups[i], vm_group_key(ms, i, vm->group[i], vm->server))
+			    ->count >= ms->max[i])
 			return KM_COMMIT_AFFINITY;
 	}
 	return KM_COMMIT_DONE;
@@ -541,8 +541,8 @@ static int memory_open(struct km_store **out, const struct km_store_cfg *cfg, st
 	if (err) {
 		if (err == -ENOMEM)
 			km_ignore(km_diag_set(diag, err, NULL, 0, 0,
-					      "no memory for %u servers and %u VMs",
-					      ms->server_nr, ms->vm_cap)); /* err is returned */
+					      "no memory for %u servers and %u VMs", ms->server_nr,
+					      ms->vm_cap)); /* err is returned */
 		memory_close((struct km_store *)(void *)ms);
 		return err;
 	}

@@ -161,8 +161,7 @@ const uint32_t *km_place_view_changes(struct km_workload_agent *wa, uint64_t rev
 	uint64_t r;
 
 	/* core asks can_update() first; update_nr_max is below the ring's length. */
-	KM_BUG_ON(rev < view->rev_floor || rev > view->rev ||
-		  view->rev - rev > view->history_mask);
+	KM_BUG_ON(rev < view->rev_floor || rev > view->rev || view->rev - rev > view->history_mask);
 	if (view->memo_from != rev || view->memo_to != view->rev) {
 		view->memo_nr = 0;
 		for (r = rev + 1; r <= view->rev; r++) {

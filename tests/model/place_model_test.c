@@ -24,8 +24,16 @@
 #include "place/rule_eval.h"
 
 enum {
-	SERVERS_MAX = 300, VMS = 4000, AGENTS = 3, TYPES = 12, TRAITS = 3, VALUES = 5,
-	STEPS = 160, ZONES = 100, PARTS = 3, PART_VMS = 4,
+	SERVERS_MAX = 300,
+	VMS = 4000,
+	AGENTS = 3,
+	TYPES = 12,
+	TRAITS = 3,
+	VALUES = 5,
+	STEPS = 160,
+	ZONES = 100,
+	PARTS = 3,
+	PART_VMS = 4,
 };
 
 static const char *const trait_names[TRAITS] = { "series", "zone", "tier" };
@@ -53,7 +61,7 @@ struct zone {
 	struct km_type type[TYPES];
 	struct slots slots[AGENTS][TYPES];
 	struct km_ledger ledger;
-	uint32_t vm_next;
+	uint32_t vm_next, choice_nr;
 	uint64_t placed, no_room, conflicts, updates, evals;
 };
 
@@ -80,8 +88,8 @@ static uint32_t intern(struct km_dict *dict, const char *text)
 static void make_inventory(struct zone *z)
 {
 	static const uint32_t sizes[] = { 1, 2, 8, 9, 63, 64, 65, 128, 257, SERVERS_MAX };
-	const uint32_t n = chance(z, 50) ? sizes[below(z, KM_ARRAY_NR(sizes))] :
-					   1 + below(z, SERVERS_MAX);
+	const uint32_t n = chance(z, 50) ? sizes[below(z, KM_ARRAY_NR(sizes))]
+					 : 1 + below(z, SERVERS_MAX);
 	uint32_t s, r, narrow, wide;
 	char text[32];
 
@@ -125,9 +133,9 @@ static void random_condition(struct zone *z, struct km_rule *rule, uint32_t perc
 		return;
 	rule->trait = no_const(trait_names[below(z, TRAITS)]);
 	/* "never" is no value of the trace; NULL = any value at all. */
-	rule->trait_value = chance(z, 20) ? NULL :
-			    chance(z, 10) ? no_const("never") :
-					    no_const(value_names[below(z, VALUES)]);
+	rule->trait_value = chance(z, 20)   ? NULL
+			    : chance(z, 10) ? no_const("never")
+					    : no_const(value_names[below(z, VALUES)]);
 }
 
 static char *orders[3][5], *tables[2][9];
@@ -135,11 +143,13 @@ static char *orders[3][5], *tables[2][9];
 static void fill_lists(void)
 {
 	char *const order[3][5] = { { no_const("a"), no_const("b"), NULL },
-				    { no_const("x"), no_const("nowhere"), no_const("c"), no_const("a"), NULL },
+				    { no_const("x"), no_const("nowhere"), no_const("c"),
+				      no_const("a"), NULL },
 				    { NULL } };
-	char *const table[2][9] = {
-		{ no_const("a"), no_const("a|b"), no_const("b"), no_const("c"), no_const("a"), no_const("x"), NULL },
-		{ no_const("e"), no_const("nowhere"), no_const("unseen"), no_const("a"), NULL } };
+	char *const table[2][9] = { { no_const("a"), no_const("a|b"), no_const("b"), no_const("c"),
+				      no_const("a"), no_const("x"), NULL },
+				    { no_const("e"), no_const("nowhere"), no_const("unseen"),
+				      no_const("a"), NULL } };
 
 	memcpy(orders, order, sizeof(orders));
 	memcpy(tables, table, sizeof(tables));
@@ -183,10 +193,11 @@ static void make_rules(struct zone *z)
 
 	fill_lists();
 	z->rules.rule_nr = 0;
-	for (i = 0; i < KM_RES_NR; i++)
+	for (i = chance(z, 10) ? KM_RES_NR : 0; i < KM_RES_NR; i++) /* at times none at all */
 		if (chance(z, 70))
 			z->rules.rule[z->rules.rule_nr++] =
-				(struct km_rule){ .kind = KM_RULE_FITS, .resource = (enum km_res)i };
+				(struct km_rule){ .kind = KM_RULE_FITS,
+						  .resource = (enum km_res)i };
 	for (i = 0; i < nr; i++)
 		random_rule(z, &z->rules.rule[z->rules.rule_nr++]);
 	for (i = 0; i < spreads; i++)
@@ -262,6 +273,7 @@ static void open_zone(struct zone *z, uint64_t seed)
 	cfg.schema = &z->trace->schema;
 	cfg.seed = seed;
 	cfg.history_nr = 2u << below(z, 9);
+	cfg.choice_nr = z->choice_nr = 1 + below(z, 6);
 	if (km_place_create(&z->place, &cfg, &diag))
 		fail_msg("%s", diag.reason);
 	z->w = km_place_workload(z->place);
@@ -499,9 +511,9 @@ static bool oracle_spread_allows(struct zone *z, const struct km_type *type,
 
 	for (i = 0; i < z->rules.rule_nr; i++) {
 		const struct km_rule *rule = &z->rules.rule[i];
-		const uint32_t group = rule->kind == KM_RULE_SPREAD ?
-					       oracle_group(z, rule, type, ask) :
-					       KM_GROUP_NONE;
+		const uint32_t group = rule->kind == KM_RULE_SPREAD
+					       ? oracle_group(z, rule, type, ask)
+					       : KM_GROUP_NONE;
 		uint32_t count = 0, domain;
 		struct km_store_vm seen;
 
@@ -523,8 +535,8 @@ static bool oracle_spread_allows(struct zone *z, const struct km_type *type,
 }
 
 static bool oracle_allows(struct zone *z, const struct truth *now, const struct km_type *type,
-			  const struct km_place_ask *ask, uint32_t s,
-			  const struct km_store_vm *own, uint32_t own_nr)
+			  const struct km_place_ask *ask, uint32_t s, const struct km_store_vm *own,
+			  uint32_t own_nr)
 {
 	uint32_t r;
 
@@ -642,11 +654,12 @@ static void make_ask(struct zone *z, struct ask *q)
 	q->part_nr = chance(z, 60) ? 1 : 1 + below(z, PARTS);
 	for (p = 0; p < q->part_nr; p++) {
 		q->type[p] = below(z, TYPES);
-		q->ask[p] = (struct km_place_ask){ .vm_nr = chance(z, 60) ? 1 : 1 + below(z, PART_VMS),
-						   .tenant = tenant,
-						   .batch = q->part_nr > 1 ? z->vm_next : KM_DICT_NONE,
-						   .vm = q->vm[p],
-						   .server = q->server[p] };
+		q->ask[p] =
+			(struct km_place_ask){ .vm_nr = chance(z, 60) ? 1 : 1 + below(z, PART_VMS),
+					       .tenant = tenant,
+					       .batch = q->part_nr > 1 ? z->vm_next : KM_DICT_NONE,
+					       .vm = q->vm[p],
+					       .server = q->server[p] };
 		for (i = 0; i < q->ask[p].vm_nr; i++)
 			q->vm[p][i] = z->vm_next++;
 		q->req[p].payload = &q->ask[p];
@@ -672,7 +685,7 @@ static void check_picks(struct zone *z, const struct ask *q, struct truth *now, 
 			struct km_store_vm seen;
 
 			rank = oracle_rank(z, now, type, &q->ask[p], s, own, own_nr);
-			assert_true(rank < (widened ? 16 : 1));
+			assert_true(rank < (widened ? z->choice_nr : 1));
 			for (r = 0; r < KM_RES_NR; r++)
 				now->free[r][s] -= (int32_t)type->trait[r];
 			now->vm_nr[s]++;
@@ -680,7 +693,6 @@ static void check_picks(struct zone *z, const struct ask *q, struct truth *now, 
 			assert_true(km_store_memory.find(z->store, q->vm[p][i], &seen));
 			assert_int_equal(seen.server, s);
 			own[own_nr++] = seen;
-			(void)own;
 		}
 	}
 }
@@ -694,8 +706,8 @@ static void note(struct zone *z, const struct ask *q)
 		for (i = 0; i < q->ask[p].vm_nr; i++) {
 			const uint32_t vm = q->vm[p][i];
 
-			z->ledger.state[vm] = outcome == KM_PLACED ? KM_LEDGER_PLACED :
-								     KM_LEDGER_REFUSED;
+			z->ledger.state[vm] = outcome == KM_PLACED ? KM_LEDGER_PLACED
+								   : KM_LEDGER_REFUSED;
 			z->ledger.server[vm] = q->server[p][i];
 			for (r = 0; r < KM_RES_NR; r++)
 				z->ledger.res[vm][r] = (int32_t)z->type[q->type[p]].trait[r];
@@ -706,14 +718,14 @@ static void note(struct zone *z, const struct ask *q)
 /* The store must not yet have the request's VMs while the oracle ranks its picks. */
 static void check_outcome(struct zone *z, struct ask *q, struct truth *before, bool widened)
 {
-	const struct km_store_ops *ops = &km_store_memory;
 	uint32_t p, i;
 
 	if (q->req[0].outcome == KM_NO_ROOM) {
 		z->no_room++;
 		if (q->part_nr == 1 && q->ask[0].vm_nr == 1)
 			assert_int_equal(oracle_rank(z, before, &z->type[q->type[0]], &q->ask[0],
-						     UINT32_MAX, NULL, 0), 0);
+						     UINT32_MAX, NULL, 0),
+					 0);
 		return;
 	}
 	assert_int_equal(q->req[0].outcome, KM_PLACED);
@@ -724,7 +736,6 @@ static void check_outcome(struct zone *z, struct ask *q, struct truth *before, b
 	for (p = 0; p < q->part_nr; p++)
 		for (i = 0; i < q->ask[p].vm_nr; i++)
 			z->vm_next++;
-	(void)ops;
 }
 
 static void serve(struct zone *z, uint32_t a)
@@ -752,7 +763,8 @@ static void serve(struct zone *z, uint32_t a)
 			compare(z, a, q.type[0]);
 		for (p = 0; p < q.part_nr; p++) {
 			copy[p] = slot_alloc(z, z->w->ops->top_class(z->w->workload));
-			memcpy(copy[p], z->slots[a][q.type[p]].top, km_cons_bytes(z->inv->server_nr));
+			memcpy(copy[p], z->slots[a][q.type[p]].top,
+			       km_cons_bytes(z->inv->server_nr));
 		}
 		read_truth(z, &before);
 		result = ops->serve(z->wa[a], q.part, q.part_nr);
@@ -787,9 +799,13 @@ static void delete_one(struct zone *z)
 
 static void audit_is_clean(struct zone *z)
 {
-	const struct km_audit_cfg cfg = { .ops = &km_store_memory, .store = z->store,
-					  .inv = z->inv, .rules = &z->rules, .vm_cap = VMS,
-					  .ledger = &z->ledger, .whole_journal = true };
+	const struct km_audit_cfg cfg = { .ops = &km_store_memory,
+					  .store = z->store,
+					  .inv = z->inv,
+					  .rules = &z->rules,
+					  .vm_cap = VMS,
+					  .ledger = &z->ledger,
+					  .whole_journal = true };
 	static struct km_audit audit;
 
 	assert_int_equal(km_audit_run(&cfg, &audit), 0);
@@ -836,17 +852,46 @@ static void placement_agrees_with_the_oracle(void **state)
 		close_zone(&z);
 	}
 	/* All the ways were gone. */
-	fprintf(stderr, "# placed %llu, no room %llu, conflicts %llu, updates %llu, evaluations %llu\n",
+	fprintf(stderr,
+		"# placed %llu, no room %llu, conflicts %llu, updates %llu, evaluations %llu\n",
 		(unsigned long long)placed, (unsigned long long)no_room,
 		(unsigned long long)conflicts, (unsigned long long)updates,
 		(unsigned long long)evals);
-	assert_true(placed > 500 && no_room > 100 && conflicts > 20 && updates > 1000 && evals > 1000);
+	assert_true(placed > 500 && no_room > 100 && conflicts > 20 && updates > 1000 &&
+		    evals > 1000);
+}
+
+/* A store whose journal keeps two segments, fed from the real one. */
+static struct km_bcast *short_journal;
+
+static struct km_bcast *watch_short(struct km_store *store)
+{
+	(void)store;
+	return short_journal;
+}
+
+static void feed_short(struct km_store *store)
+{
+	struct km_journal_entry entry[64];
+	uint32_t i, nr;
+
+	do {
+		km_snap_enter();
+		assert_int_equal(km_bcast_read_some(km_store_memory.watch(store),
+						    km_bcast_head(short_journal) + 1, entry, 64,
+						    &nr),
+				 KM_BCAST_OK);
+		km_snap_leave();
+		for (i = 0; i < nr; i++)
+			assert_int_equal(km_bcast_append(short_journal, &entry[i], NULL), 0);
+	} while (nr);
 }
 
 /* A view that the journal has left behind starts over, and says so. */
 static void an_overrun_view_starts_over(void **state)
 {
-	enum { CHANGES = 600000 }; /* more than a store keeps that is not told to keep all */
+	enum { CHANGES = 5000 }; /* more than two segments */
+	struct km_store_ops ops = km_store_memory;
 	struct km_store_cfg cfg = { .vm_cap = VMS };
 	struct km_place_cfg place;
 	static struct zone z;
@@ -855,6 +900,8 @@ static void an_overrun_view_starts_over(void **state)
 	uint32_t i;
 
 	(void)state;
+	ops.watch = watch_short;
+	assert_int_equal(km_bcast_create(&short_journal, sizeof(struct km_journal_entry), 2), 0);
 	open_zone(&z, seed_now());
 	for (i = 0; i < AGENTS; i++)
 		z.w->ops->agent_destroy(z.wa[i]);
@@ -863,8 +910,12 @@ static void an_overrun_view_starts_over(void **state)
 	cfg.inv = z.inv;
 	cfg.rules = &z.rules;
 	assert_int_equal(km_store_memory.open(&z.store, &cfg, NULL), 0);
-	place = (struct km_place_cfg){ .inv = z.inv, .schema = &z.trace->schema, .rules = &z.rules,
-				       .store_ops = &km_store_memory, .store = z.store };
+	place = (struct km_place_cfg){ .inv = z.inv,
+				       .schema = &z.trace->schema,
+				       .rules = &z.rules,
+
+				       .store_ops = &ops,
+				       .store = z.store };
 	assert_int_equal(km_place_create(&z.place, &place, NULL), 0);
 	z.w = km_place_workload(z.place);
 	assert_int_equal(z.w->ops->agent_create(z.w->workload, 0, NULL, &z.wa[0]), 0);
@@ -874,9 +925,11 @@ static void an_overrun_view_starts_over(void **state)
 		vm = (struct km_store_vm){ .vm = i % VMS, .server = i / VMS % z.inv->server_nr };
 		memset(vm.group, 0xff, sizeof(vm.group));
 		if (!km_store_memory.delete(z.store, vm.vm))
-			assert_int_equal(km_store_memory.commit(z.store, &vm, 1, NULL), KM_COMMIT_DONE);
+			assert_int_equal(km_store_memory.commit(z.store, &vm, 1, NULL),
+					 KM_COMMIT_DONE);
 		km_snap_quiesce();
 	}
+	feed_short(z.store);
 	assert_true(z.w->ops->can_update(z.wa[0], rev));
 	assert_int_equal(sync_agent(&z, 0), 1 + CHANGES);
 	assert_false(z.w->ops->can_update(z.wa[0], rev));
@@ -886,80 +939,291 @@ static void an_overrun_view_starts_over(void **state)
 	for (i = 1; i < AGENTS; i++)
 		z.wa[i] = NULL;
 	close_zone(&z);
+	km_bcast_destroy(short_journal);
+}
+
+/*
+ * In a zone so large that few changes would still be followed one by one, an
+ * overrun makes every older object one that cannot be.
+ */
+static void nothing_older_than_an_overrun_is_updated(void **state)
+{
+	enum { SERVERS = 200000, CHANGES = 4000 };
+	struct km_store_ops ops = km_store_memory;
+	struct km_trace_schema schema = { 0 };
+	struct km_ruleset rules = { 0 };
+	struct km_store_cfg cfg = { .vm_cap = 1, .rules = &rules };
+	struct km_place_cfg place = { .schema = &schema, .rules = &rules };
+	struct km_store_vm vm = { .vm = 0 };
+	struct km_workload_agent *wa;
+	const struct km_workload *w;
+	struct km_place_ctx *ctx;
+	struct km_inventory *inv;
+	uint64_t rev;
+	uint32_t i;
+
+	(void)state;
+	ops.watch = watch_short;
+	assert_int_equal(km_bcast_create(&short_journal, sizeof(struct km_journal_entry), 2), 0);
+	assert_int_equal(km_inventory_create(&inv, SERVERS), 0);
+	cfg.inv = place.inv = inv;
+	assert_int_equal(ops.open(&place.store, &cfg, NULL), 0);
+	place.store_ops = &ops;
+	assert_int_equal(km_place_create(&ctx, &place, NULL), 0);
+	w = km_place_workload(ctx);
+	assert_int_equal(w->ops->agent_create(w->workload, 0, NULL, &wa), 0);
+	km_snap_enter();
+	rev = w->ops->sync(wa);
+	km_snap_leave();
+	for (i = 0; i < CHANGES / 2; i++) {
+		assert_int_equal(ops.commit(place.store, &vm, 1, NULL), KM_COMMIT_DONE);
+		assert_true(ops.delete(place.store, 0));
+	}
+	feed_short(place.store);
+	km_snap_enter();
+	assert_int_equal(w->ops->sync(wa), rev + CHANGES);
+	km_snap_leave();
+	assert_false(w->ops->can_update(wa, rev));
+	assert_false(w->ops->can_update(wa, rev + CHANGES - 1));
+	assert_true(w->ops->can_update(wa, rev + CHANGES));
+	w->ops->agent_destroy(wa);
+	km_place_destroy(ctx);
+	ops.close(place.store);
+	km_inventory_destroy(inv);
+	km_bcast_destroy(short_journal);
+}
+
+/* ---- how widely an agent chooses ------------------------------------------------------ */
+
+static bool refuse_all;
+
+static enum km_commit moody_commit(struct km_store *store, const struct km_store_vm *vm,
+				   uint32_t vm_nr, uint32_t *at)
+{
+	return refuse_all ? KM_COMMIT_OVER : km_store_memory.commit(store, vm, vm_nr, at);
+}
+
+struct chooser {
+	struct km_workload_agent *wa;
+	const struct km_workload *w;
+	struct km_store *store;
+};
+
+/* Ask @tries times for one VM and take it back. Returns a bit per server that was chosen. */
+static uint64_t chosen(struct chooser *c, uint32_t tries, uint32_t conflicts)
+{
+	uint32_t vm = 0, server = 0;
+	struct km_place_ask ask = { .vm_nr = 1,
+				    .tenant = KM_DICT_NONE,
+				    .batch = KM_DICT_NONE,
+				    .vm = &vm,
+				    .server = &server };
+	struct km_req req;
+	struct km_serve_part part = { .req = &req };
+	uint64_t seen = 0;
+
+	memset(&req, 0, sizeof(req));
+	req.payload = &ask;
+	req.trait[KM_RES_CPU] = 1;
+	req.conflicts = conflicts;
+	while (tries--) {
+		if (c->w->ops->serve(c->wa, &part, 1) == KM_SERVE_CONFLICT)
+			continue;
+		assert_int_equal(req.outcome, KM_PLACED);
+		seen |= UINT64_C(1) << server;
+		assert_true(km_store_memory.delete(c->store, vm));
+	}
+	return seen;
+}
+
+/* Server s is the s-th best; refusals widen the choice, quiet narrows it. */
+static void the_choice_widens_under_conflicts_and_narrows_after(void **state)
+{
+	enum { SERVERS = 20, WIDEST = 4 };
+	struct km_store_ops ops = km_store_memory;
+	struct km_trace_schema schema = { 0 };
+	struct km_ruleset rules = { .rule_nr = 1 };
+	struct km_store_cfg cfg = { .vm_cap = 1, .rules = &rules };
+	struct km_place_cfg place = { .schema = &schema, .rules = &rules, .choice_nr = WIDEST };
+	struct km_place_ctx *ctx;
+	struct km_inventory *inv;
+	struct chooser c;
+	uint32_t s;
+
+	(void)state;
+	refuse_all = false;
+	ops.commit = moody_commit;
+	assert_int_equal(km_inventory_create(&inv, SERVERS), 0);
+	for (s = 0; s < SERVERS; s++) {
+		inv->total[KM_RES_CPU][s] = 1;
+		inv->total[KM_RES_MEMORY][s] = 10;
+	}
+	rules.rule[0] = (struct km_rule){ .name = no_const("best"),
+					  .kind = KM_RULE_BEST_FIT,
+					  .resource = KM_RES_MEMORY,
+					  .bits = 8 };
+	cfg.inv = place.inv = inv;
+	/* Less memory is free on the better servers: others' VMs stand there. */
+	cfg.vm_cap = 1 + SERVERS;
+	assert_int_equal(ops.open(&place.store, &cfg, NULL), 0);
+	for (s = 0; s < SERVERS && s < 10; s++) {
+		struct km_store_vm vm = { .vm = 1 + s, .server = s };
+
+		memset(vm.group, 0xff, sizeof(vm.group));
+		vm.res[KM_RES_MEMORY] = 10 - (int32_t)s;
+		assert_int_equal(ops.commit(place.store, &vm, 1, NULL), KM_COMMIT_DONE);
+	}
+	place.store_ops = &ops;
+	assert_int_equal(km_place_create(&ctx, &place, NULL), 0);
+	c.w = km_place_workload(ctx);
+	c.store = place.store;
+	assert_int_equal(c.w->ops->agent_create(c.w->workload, 0, NULL, &c.wa), 0);
+	assert_int_equal(chosen(&c, 100, 0), 1);
+	assert_int_equal(chosen(&c, 100, 1), 3); /* a second try: the best two */
+	assert_int_equal(chosen(&c, 200, 2), 15);
+	assert_int_equal(chosen(&c, 200, 9), 15); /* never wider than it may */
+	refuse_all = true;
+	assert_int_equal(chosen(&c, 100, 0), 0);
+	refuse_all = false;
+	assert_true(chosen(&c, 16, 0) > 1); /* learnt: a first try is wide, too */
+	chosen(&c, 200, 0);
+	assert_int_equal(chosen(&c, 100, 0), 1); /* and forgotten */
+	c.w->ops->agent_destroy(c.wa);
+	km_place_destroy(ctx);
+	ops.close(place.store);
+	km_inventory_destroy(inv);
+}
+
+/* Columns of random and extreme values, one array for each kind. */
+struct columns {
+	struct km_columns cols;
+	int32_t free[SERVERS_MAX], total[SERVERS_MAX];
+	float inv_total[SERVERS_MAX];
+	uint32_t vm_nr[SERVERS_MAX];
+	uint8_t healthy[SERVERS_MAX];
+	uint8_t *set[KM_LABELS_MAX + 2];
+};
+
+static void random_columns(struct zone *z, const struct km_bound *bound, uint32_t n,
+			   struct columns *c)
+{
+	uint32_t i, s;
+
+	memset(&c->cols, 0, sizeof(c->cols));
+	for (i = 0; i < n; i++) {
+		c->total[i] = (int32_t)below(z, 3) * 1000000000;
+		c->free[i] = (int32_t)below(z, (uint64_t)c->total[i] + 2) - 1;
+		c->inv_total[i] = c->total[i] ? 1.0f / (float)c->total[i] : 0;
+		c->vm_nr[i] = below(z, 2);
+		c->healthy[i] = (uint8_t)below(z, 2);
+	}
+	for (i = 0; i < KM_RES_NR; i++) {
+		c->cols.free[i] = c->free;
+		c->cols.total[i] = c->total;
+		c->cols.inv_total[i] = c->inv_total;
+	}
+	c->cols.vm_nr = c->vm_nr;
+	c->cols.healthy = c->healthy;
+	for (i = 0; i < bound->col_nr; i++) {
+		const uint32_t width = bound->col[i].width;
+
+		c->set[i] = calloc(n, width);
+		assert_non_null(c->set[i]);
+		for (s = 0; s < n; s++) {
+			const uint32_t v = below(z, bound->col[i].set_nr);
+
+			memcpy(c->set[i] + s * width, &v, width);
+		}
+		c->cols.set[i] = c->set[i];
+	}
+}
+
+static void kernels_agree_on(const struct km_bound *bound, const uint32_t *trait,
+			     const struct columns *c, uint32_t n, uint8_t *scratch)
+{
+	static uint64_t want[SERVERS_MAX], got[SERVERS_MAX];
+	uint32_t i, k;
+
+	for (i = 0; i < bound->rule_nr; i++) {
+		memset(want, 0, sizeof(want));
+		km_rule_stream(km_kernels_best(), bound, i, trait, &c->cols, scratch, 0, n, want);
+		for (k = 0; km_kernels_all[k]; k++) {
+			if (!km_kernels_all[k]->supported())
+				continue;
+			memset(got, 0, sizeof(got));
+			km_rule_stream(km_kernels_all[k], bound, i, trait, &c->cols, scratch, 0, n,
+				       got);
+			assert_memory_equal(want, got, sizeof(want));
+		}
+	}
 }
 
 /* Every instruction set's loops give the same words and bytes. */
 static void all_kernels_agree(void **state)
 {
-	static const struct km_kernels *best;
-	static struct zone z;
+	const uint32_t n = SERVERS_MAX / 64 * 64;
 	const uint64_t seed = seed_now();
-	uint32_t zone, t, i, k;
+	static struct columns c;
+	static struct zone z;
+	uint32_t zone, t, i;
 
 	(void)state;
-	best = km_kernels_best();
 	for (zone = 0; zone < 10; zone++) {
 		struct km_bound *bound;
-		struct km_columns cols = { 0 };
-		const uint64_t n = SERVERS_MAX / 64 * 64;
-		static int32_t free_col[SERVERS_MAX], total[SERVERS_MAX];
-		static float inv_total[SERVERS_MAX];
-		static uint32_t vm_nr[SERVERS_MAX];
-		static uint8_t healthy[SERVERS_MAX];
 		uint8_t *scratch;
 
 		open_zone(&z, seed + zone);
-		assert_int_equal(km_bound_create(&bound, &z.rules, &z.trace->schema, z.inv, NULL), 0);
+		assert_int_equal(km_bound_create(&bound, &z.rules, &z.trace->schema, z.inv, NULL),
+				 0);
 		scratch = calloc(1, bound->scratch_bytes + 1);
-		for (i = 0; i < n; i++) {
-			total[i] = (int32_t)below(&z, 3) * 1000000000;
-			free_col[i] = (int32_t)below(&z, (uint64_t)total[i] + 2) - 1;
-			inv_total[i] = total[i] ? 1.0f / (float)total[i] : 0;
-			vm_nr[i] = below(&z, 2);
-			healthy[i] = (uint8_t)below(&z, 2);
-		}
-		for (i = 0; i < KM_RES_NR; i++) {
-			cols.free[i] = free_col;
-			cols.total[i] = total;
-			cols.inv_total[i] = inv_total;
-		}
-		cols.vm_nr = vm_nr;
-		cols.healthy = healthy;
-		for (i = 0; i < bound->col_nr; i++) {
-			/* random sets, over the whole width of the column */
-			uint8_t *set = calloc(n, bound->col[i].width);
-			uint32_t s;
-
-			for (s = 0; s < n; s++) {
-				const uint32_t v = below(&z, bound->col[i].set_nr);
-
-				memcpy(set + s * bound->col[i].width, &v, bound->col[i].width);
-			}
-			cols.set[i] = set;
-		}
+		random_columns(&z, bound, n, &c);
 		for (t = 0; t < TYPES; t++) {
 			z.type[t].trait[0] = t ? below(&z, 2000000000) : UINT32_MAX;
-			for (i = 0; i < bound->rule_nr; i++) {
-				static uint64_t want[SERVERS_MAX], got[SERVERS_MAX];
-
-				memset(want, 0, sizeof(want));
-				km_rule_stream(best, bound, i, z.type[t].trait, &cols, scratch, 0, n,
-					       want);
-				for (k = 0; km_kernels_all[k]; k++) {
-					if (!km_kernels_all[k]->supported())
-						continue;
-					memset(got, 0, sizeof(got));
-					km_rule_stream(km_kernels_all[k], bound, i, z.type[t].trait,
-						       &cols, scratch, 0, n, got);
-					assert_memory_equal(want, got, sizeof(want));
-				}
-			}
+			kernels_agree_on(bound, z.type[t].trait, &c, n, scratch);
 		}
 		for (i = 0; i < bound->col_nr; i++)
-			free((void *)(uintptr_t)cols.set[i]);
+			free(c.set[i]);
 		free(scratch);
 		km_bound_destroy(bound);
 		close_zone(&z);
+	}
+}
+
+/* The loops that join buckets and find a block's best agree as well. */
+static void all_kernels_consolidate_alike(void **state)
+{
+	enum { N = 256 };
+	static uint64_t key[2][N], bitmap[N / 64];
+	static struct km_cons_node leaf[2][N / KM_CONS_BLOCK];
+	static uint8_t bucket[N];
+	struct zone z;
+	uint32_t k, i, round;
+
+	(void)state;
+	km_rand_init(&z.rand, seed_now());
+	for (round = 0; round < 50; round++) {
+		for (i = 0; i < N; i++) {
+			bucket[i] = (uint8_t)below(&z, 4);
+			key[0][i] = below(&z, 2);
+			bitmap[i / 64] = km_rand_u64(&z.rand) | km_rand_u64(&z.rand);
+		}
+		for (k = 0; km_kernels_all[k]; k++) {
+			const struct km_kernels *kernels = km_kernels_all[k];
+
+			if (!kernels->supported())
+				continue;
+			memcpy(key[1], key[0], sizeof(key[1]));
+			kernels->join(key[1], bucket, 2, N);
+			kernels->mask(key[1], bitmap, N);
+			kernels->leaves(key[1], leaf[1], N / KM_CONS_BLOCK);
+			for (i = 0; i < N; i++)
+				assert_int_equal(key[1][i], bitmap[i / 64] >> i % 64 & 1
+								    ? key[0][i] << 2 | bucket[i]
+								    : KM_KEY_NONE);
+			for (i = 0; i < N / KM_CONS_BLOCK; i++)
+				leaf[0][i] = km_cons_leaf(&key[1][i * KM_CONS_BLOCK]);
+			assert_memory_equal(leaf[0], leaf[1], sizeof(leaf[0]));
+		}
 	}
 }
 
@@ -979,8 +1243,10 @@ static void preload_places_by_the_rules(void **state)
 		open_zone(&z, seed + 1000 + zone);
 		for (i = 0; i < 600; i++) {
 			const struct km_type *type = &z.type[below(&z, TYPES)];
-			struct km_event event = { .at_us = (int64_t)i - 600, .tenant = below(&z, 40),
-						  .batch = KM_DICT_NONE, .op = KM_OP_CREATE };
+			struct km_event event = { .at_us = (int64_t)i - 600,
+						  .tenant = below(&z, 40),
+						  .batch = KM_DICT_NONE,
+						  .op = KM_OP_CREATE };
 			char text[16];
 			uint32_t r;
 
@@ -988,7 +1254,8 @@ static void preload_places_by_the_rules(void **state)
 			event.vm = intern(z.trace->schema.vms, text);
 			for (r = 0; r < KM_RES_NR; r++)
 				event.res[r] = (int32_t)type->trait[r];
-			memcpy(event.trait, &type->trait[KM_TRAIT_COLUMN(0)], TRAITS * sizeof(uint32_t));
+			memcpy(event.trait, &type->trait[KM_TRAIT_COLUMN(0)],
+			       TRAITS * sizeof(uint32_t));
 			assert_int_equal(km_trace_append(z.trace, &event), 0);
 			want++;
 			if (chance(&z, 10)) {
@@ -1021,13 +1288,77 @@ static void preload_places_by_the_rules(void **state)
 	assert_true(some > 300);
 }
 
+/* Each VM sees those before it: those that prefer company all go to one server. */
+static void preload_follows_its_own_picks(void **state)
+{
+	enum { SERVERS = 50, ALL = 20 };
+	struct km_rule *rule;
+	static struct zone z;
+	struct km_store_vm at;
+	uint64_t unplaced;
+	uint32_t i, s, first = 0;
+	char text[16];
+
+	(void)state;
+	memset(&z, 0, sizeof(z));
+	assert_int_equal(km_inventory_create(&z.inv, SERVERS), 0);
+	for (s = 0; s < SERVERS; s++)
+		z.inv->total[KM_RES_CPU][s] = ALL;
+	make_trace(&z);
+	rule = z.rules.rule;
+	rule[z.rules.rule_nr++] =
+		(struct km_rule){ .name = no_const("fits"), .kind = KM_RULE_FITS };
+	rule[z.rules.rule_nr++] = (struct km_rule){ .name = no_const("company"),
+						    .kind = KM_RULE_NONEMPTY,
+						    .bits = 1 };
+	for (i = 0; i < 2 * ALL; i++) {
+		struct km_event event = {
+			.at_us = -1, .tenant = KM_DICT_NONE, .batch = KM_DICT_NONE, .res = { 1 }
+		};
+
+		snprintf(text, sizeof(text), "v%u", i);
+		event.vm = intern(z.trace->schema.vms, text);
+		assert_int_equal(km_trace_append(z.trace, &event), 0);
+	}
+	{
+		const struct km_store_cfg cfg = { .inv = z.inv, .rules = &z.rules, .vm_cap = VMS };
+
+		assert_int_equal(km_store_memory.open(&z.store, &cfg, NULL), 0);
+	}
+	{
+		const struct km_place_cfg cfg = { .inv = z.inv,
+						  .schema = &z.trace->schema,
+						  .rules = &z.rules,
+						  .store = z.store,
+						  .store_ops = &km_store_memory };
+
+		assert_int_equal(km_place_create(&z.place, &cfg, NULL), 0);
+	}
+	assert_int_equal(km_place_preload(z.place, z.trace, &unplaced, NULL, NULL, NULL), 0);
+	assert_int_equal(unplaced, 0);
+	for (i = 0; i < 2 * ALL; i++) {
+		assert_true(km_store_memory.find(z.store, i, &at));
+		if (i % ALL == 0)
+			first = at.server;
+		assert_int_equal(at.server, first);
+	}
+	km_place_destroy(z.place);
+	km_store_memory.close(z.store);
+	km_trace_destroy(z.trace);
+	km_inventory_destroy(z.inv);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(placement_agrees_with_the_oracle),
 		cmocka_unit_test(an_overrun_view_starts_over),
 		cmocka_unit_test(all_kernels_agree),
+		cmocka_unit_test(all_kernels_consolidate_alike),
+		cmocka_unit_test(nothing_older_than_an_overrun_is_updated),
+		cmocka_unit_test(the_choice_widens_under_conflicts_and_narrows_after),
 		cmocka_unit_test(preload_places_by_the_rules),
+		cmocka_unit_test(preload_follows_its_own_picks),
 	};
 	int failed;
 

@@ -17,8 +17,13 @@
 #include "place/place.h"
 
 enum {
-	SERVERS = 96, WRITERS = 2, AGENTS = 2, THREADS = WRITERS + AGENTS,
-	VMS_EACH = 4096, TYPES = 3, TRIES = 200,
+	SERVERS = 96,
+	WRITERS = 2,
+	AGENTS = 2,
+	THREADS = WRITERS + AGENTS,
+	VMS_EACH = 4096,
+	TYPES = 3,
+	TRIES = 200,
 	OPS_MAX = 3000000, /* a thread: bounds the whole journal to 100 MiB or so */
 };
 
@@ -77,7 +82,7 @@ static void delete_one(struct side *side, uint32_t vm)
 {
 	const bool placed = side->world->ledger.state[vm] == KM_LEDGER_PLACED;
 
-	if (ops->delete(side->world->store, vm) != placed)
+	if (ops->delete (side->world->store, vm) != placed)
 		wrong(side, "a delete does not know what stands, or knows what does not");
 	if (placed)
 		note(side, vm, KM_LEDGER_DELETED, 0);
@@ -87,7 +92,8 @@ static void delete_one(struct side *side, uint32_t vm)
 
 static struct km_store_vm random_vm(struct side *side, uint32_t vm)
 {
-	struct km_store_vm v = { .vm = vm, .server = (uint32_t)km_rand_below(&side->rand, SERVERS) };
+	struct km_store_vm v = { .vm = vm,
+				 .server = (uint32_t)km_rand_below(&side->rand, SERVERS) };
 	int r;
 
 	for (r = 0; r < KM_RES_NR; r++)
@@ -226,8 +232,11 @@ static void ask_one(struct agent *agent)
 	struct side *side = agent->side;
 	struct cached *c = &agent->cached[km_rand_below(&side->rand, TYPES)];
 	uint32_t vm = own_vm(side), server = 0, tries = 0;
-	struct km_place_ask ask = { .vm_nr = 1, .tenant = (uint32_t)km_rand_below(&side->rand, 50),
-				    .batch = KM_DICT_NONE, .vm = &vm, .server = &server };
+	struct km_place_ask ask = { .vm_nr = 1,
+				    .tenant = (uint32_t)km_rand_below(&side->rand, 50),
+				    .batch = KM_DICT_NONE,
+				    .vm = &vm,
+				    .server = &server };
 	struct km_req req;
 	struct km_serve_part part = { .req = &req, .type = &c->type, .top = c->top };
 
@@ -304,7 +313,8 @@ static uint32_t follow(struct side *side)
 	int r;
 
 	km_snap_enter();
-	result = km_bcast_read_some(ops->watch(side->world->store), followed.rev + 1, entry, 64, &nr);
+	result = km_bcast_read_some(ops->watch(side->world->store), followed.rev + 1, entry, 64,
+				    &nr);
 	km_snap_leave();
 	if (result != KM_BCAST_OK)
 		wrong(side, "a journal that is kept whole was overrun");
@@ -361,14 +371,16 @@ static void open_world(struct world *world, uint64_t seed)
 			world->inv->total[r][s] = 12;
 	world->rules.rule_nr = 5;
 	world->rules.rule[0] = (struct km_rule){ .name = fits_cpu, .kind = KM_RULE_FITS };
-	world->rules.rule[1] = (struct km_rule){
-		.name = fits_memory, .kind = KM_RULE_FITS, .resource = KM_RES_MEMORY };
-	world->rules.rule[2] = (struct km_rule){
-		.name = best, .kind = KM_RULE_BEST_FIT, .bits = 3 };
-	world->rules.rule[3] = (struct km_rule){
-		.name = full, .kind = KM_RULE_NONEMPTY, .bits = 1 };
-	world->rules.rule[4] = (struct km_rule){ .name = apart, .kind = KM_RULE_SPREAD,
-						 .within = tenant, .max = 2 };
+	world->rules.rule[1] = (struct km_rule){ .name = fits_memory,
+						 .kind = KM_RULE_FITS,
+						 .resource = KM_RES_MEMORY };
+	world->rules.rule[2] =
+		(struct km_rule){ .name = best, .kind = KM_RULE_BEST_FIT, .bits = 3 };
+	world->rules.rule[3] =
+		(struct km_rule){ .name = full, .kind = KM_RULE_NONEMPTY, .bits = 1 };
+	world->rules.rule[4] = (struct km_rule){
+		.name = apart, .kind = KM_RULE_SPREAD, .within = tenant, .max = 2
+	};
 	cfg.inv = place.inv = world->inv;
 	cfg.rules = place.rules = &world->rules;
 	assert_int_equal(ops->open(&world->store, &cfg, &diag), 0);
@@ -389,9 +401,13 @@ static void close_world(struct world *world)
 
 static void check_end(struct world *world, struct side *end)
 {
-	const struct km_audit_cfg cfg = { .ops = ops, .store = world->store, .inv = world->inv,
-					  .rules = &world->rules, .vm_cap = THREADS * VMS_EACH,
-					  .ledger = &world->ledger, .whole_journal = true };
+	const struct km_audit_cfg cfg = { .ops = ops,
+					  .store = world->store,
+					  .inv = world->inv,
+					  .rules = &world->rules,
+					  .vm_cap = THREADS * VMS_EACH,
+					  .ledger = &world->ledger,
+					  .whole_journal = true };
 	static struct km_audit audit;
 	static struct state now;
 
@@ -421,10 +437,11 @@ static void what_clients_were_told_stands(void **state)
 		side[i] = (struct side){ .world = &world, .idx = i };
 		km_rand_init(&side[i].rand, seed + i);
 		assert_int_equal(pthread_create(&thread[i], NULL,
-						i < WRITERS   ? writer :
-						i < THREADS ? agent_main :
-								follower,
-						&side[i]), 0);
+						i < WRITERS   ? writer
+						: i < THREADS ? agent_main
+							      : follower,
+						&side[i]),
+				 0);
 	}
 	/* Only waiting, this thread must not hold up the others' grace periods. */
 	km_snap_offline();

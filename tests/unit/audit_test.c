@@ -115,7 +115,8 @@ static void setup(struct fixture *f)
 			f->inv->total[r][s] = TOTAL;
 	f->rules.rule_nr = 1;
 	f->rules.rule[0] = (struct km_rule){
-		.name = name, .kind = KM_RULE_SPREAD, .over = KM_OVER_SERVER, .max = 1 };
+		.name = name, .kind = KM_RULE_SPREAD, .over = KM_OVER_SERVER, .max = 1
+	};
 	cfg.inv = f->inv;
 	cfg.rules = &f->rules;
 	assert_int_equal(km_store_memory.open(&f->store, &cfg, NULL), 0);
@@ -153,8 +154,12 @@ static void teardown(struct fixture *f)
 /* Runs with the lie; returns how many failures, and whether a reason has @text. */
 static uint64_t run(struct fixture *f, enum lie which, const char *text)
 {
-	struct km_audit_cfg cfg = { .ops = &liar, .store = f->store, .inv = f->inv,
-				    .rules = &f->rules, .vm_cap = VMS, .ledger = &f->ledger,
+	struct km_audit_cfg cfg = { .ops = &liar,
+				    .store = f->store,
+				    .inv = f->inv,
+				    .rules = &f->rules,
+				    .vm_cap = VMS,
+				    .ledger = &f->ledger,
 				    .whole_journal = true };
 	static struct km_audit audit;
 	bool found = false;
@@ -185,18 +190,12 @@ static void each_lie_is_found(void **state)
 		enum lie lie;
 		const char *text;
 	} lies[] = {
-		{ FREE_OFF, "ssd free" },
-		{ COUNT_OFF, "VMs by the store" },
-		{ HEALTH_OFF, "health" },
-		{ TOO_LARGE, "over-committed" },
-		{ TOO_LARGE, "not as large" },
-		{ MOVED, "the client was told" },
-		{ GONE, "is gone" },
-		{ RISEN, "is deleted" },
-		{ NOWHERE, "does not exist" },
-		{ CROWDED, "at most 1" },
-		{ GROUP_OFF, "by the store" },
-		{ STATS_OFF, "store's count" },
+		{ FREE_OFF, "ssd free" },      { COUNT_OFF, "VMs by the store" },
+		{ HEALTH_OFF, "health" },      { TOO_LARGE, "over-committed" },
+		{ TOO_LARGE, "not as large" }, { MOVED, "the client was told" },
+		{ GONE, "is gone" },	       { RISEN, "is deleted" },
+		{ NOWHERE, "does not exist" }, { CROWDED, "at most 1" },
+		{ GROUP_OFF, "by the store" }, { STATS_OFF, "store's count" },
 		{ PLACED_OFF, "placed less" },
 	};
 	unsigned int i;

@@ -47,9 +47,11 @@ static void setup(struct fixture *f, const struct km_store_ops *ops)
 	f->rules.rule_nr = 3;
 	f->rules.rule[0] = (struct km_rule){ .name = fits, .kind = KM_RULE_FITS };
 	f->rules.rule[1] = (struct km_rule){
-		.name = server_rule, .kind = KM_RULE_SPREAD, .over = KM_OVER_SERVER, .max = 1 };
+		.name = server_rule, .kind = KM_RULE_SPREAD, .over = KM_OVER_SERVER, .max = 1
+	};
 	f->rules.rule[2] = (struct km_rule){
-		.name = rack_rule, .kind = KM_RULE_SPREAD, .over = KM_OVER_RACK, .max = 2 };
+		.name = rack_rule, .kind = KM_RULE_SPREAD, .over = KM_OVER_RACK, .max = 2
+	};
 	cfg.inv = f->inv;
 	cfg.rules = &f->rules;
 	assert_int_equal(ops->open(&f->store, &cfg, &diag), 0);
@@ -194,7 +196,7 @@ static void a_rack_is_one_domain(struct fixture *f)
 	vm[2].server = 4;
 	assert_int_equal(commit(f, vm, 3, NULL), KM_COMMIT_DONE);
 	assert_int_equal(f->ops->group_count(f->store, 1, 8, 1), 2);
-	assert_true(f->ops->delete(f->store, 0));
+	assert_true(f->ops->delete (f->store, 0));
 	assert_int_equal(f->ops->group_count(f->store, 1, 8, 1), 1);
 }
 
@@ -205,7 +207,7 @@ static void duplicates_are_refused(struct fixture *f)
 	refused(f, vm, 2, KM_COMMIT_DUPLICATE, 1);
 	assert_int_equal(commit(f, vm, 1, NULL), KM_COMMIT_DONE);
 	refused(f, &vm[1], 1, KM_COMMIT_DUPLICATE, 0);
-	assert_true(f->ops->delete(f->store, 4));
+	assert_true(f->ops->delete (f->store, 4));
 	assert_int_equal(commit(f, &vm[1], 1, NULL), KM_COMMIT_DONE);
 }
 
@@ -233,14 +235,14 @@ static void a_delete_frees_and_an_unknown_one_is_told(struct fixture *f)
 
 	read_state(f, &before);
 	assert_int_equal(commit_one(f, vm_at(7, 4, 6)), KM_COMMIT_DONE);
-	assert_true(f->ops->delete(f->store, 7));
+	assert_true(f->ops->delete (f->store, 7));
 	read_state(f, &after);
 	assert_memory_equal(before.free, after.free, sizeof(before.free));
 	assert_int_equal(after.vm_nr[4], 0);
 	assert_int_equal(after.rev, 2);
-	assert_false(f->ops->delete(f->store, 7));
-	assert_false(f->ops->delete(f->store, VMS));
-	assert_false(f->ops->delete(f->store, UINT32_MAX));
+	assert_false(f->ops->delete (f->store, 7));
+	assert_false(f->ops->delete (f->store, VMS));
+	assert_false(f->ops->delete (f->store, UINT32_MAX));
 	assert_false(f->ops->find(f->store, 7, &seen));
 	assert_false(f->ops->find(f->store, UINT32_MAX, &seen));
 	assert_int_equal(f->ops->stats(f->store).deletes, 1);
@@ -285,9 +287,10 @@ static void the_journal_replayed_is_the_state(struct fixture *f)
 	for (step = 0; step < 400; step++) {
 		const uint32_t mix = step * 2654435761u, vm = (mix >> 8) % VMS;
 
-		if (!f->ops->delete(f->store, vm)) {
+		if (!f->ops->delete (f->store, vm)) {
 			struct km_store_vm two[2] = { vm_at(vm, (mix >> 16) % SERVERS, 2),
-						      vm_at((vm + 9) % VMS, (mix >> 20) % SERVERS, 1) };
+						      vm_at((vm + 9) % VMS, (mix >> 20) % SERVERS,
+							    1) };
 
 			two[0].group[0] = step % 3;
 			(void)commit(f, two, 1 + step % 2, NULL);
@@ -331,9 +334,10 @@ static void group_counts_survive_growth_and_deletes(struct fixture *f)
 		const uint32_t vm = (round * 2654435761u >> 7) % VMS;
 
 		if (there[vm]) {
-			assert_true(f->ops->delete(f->store, vm));
+			assert_true(f->ops->delete (f->store, vm));
 			there[vm] = false;
-			assert_int_equal(f->ops->group_count(f->store, 0, group_of[vm], server[vm]), 0);
+			assert_int_equal(f->ops->group_count(f->store, 0, group_of[vm], server[vm]),
+					 0);
 		} else {
 			struct km_store_vm one = vm_at(vm, round % SERVERS, 0);
 
@@ -345,7 +349,8 @@ static void group_counts_survive_growth_and_deletes(struct fixture *f)
 		}
 	}
 	for (i = 0; i < VMS; i++)
-		assert_int_equal(f->ops->group_count(f->store, 0, group_of[i], server[i]), there[i]);
+		assert_int_equal(f->ops->group_count(f->store, 0, group_of[i], server[i]),
+				 there[i]);
 }
 
 static void a_batch_larger_than_the_counters_fits(struct fixture *f)
