@@ -51,9 +51,7 @@ UNIT := audit_test lib_test arena_test slots_test topo_test ring_test cache_test
 MODEL := cache_model_test place_model_test policy_model_test theorem1_test sched_model_test import_sample_test
 STRESS := store_stress runtime_stress ring_stress snap_stress park_stress summary_stress
 # Measuring programs of perf/, built by "make perf".
-PERF := rules_probe
-# Programs that "make fuzz" runs.
-FUZZ := formats_fuzz
+PERF := rules_probe slots_probe
 # Programs that "make fuzz" runs.
 FUZZ := formats_fuzz
 # Scripts that "make check" runs; they print TAP and find the binary in $$KAMINO.
@@ -183,12 +181,6 @@ install: all ## binary, library, headers and kamino.pc; DESTDIR= PREFIX=
 		'Requires: $(PKGS)' 'Cflags: -I$${prefix}/include/kamino -D_GNU_SOURCE' \
 		'Libs: -L$${prefix}/lib -lkamino -lurcu-common -lm -pthread' \
 		>$(DESTDIR)$(PREFIX)/lib/pkgconfig/kamino.pc
-
-.PHONY: fuzz fuzz-run
-fuzz: ## mutated inputs under the sanitizers, SECS= seconds a program (10)
-	$(Q)$(MAKE) O=$(O)-fuzz SAN=address,undefined fuzz-run
-fuzz-run: $(addprefix $(O)/tests/fuzz/,$(FUZZ))
-	$(Q)for fuzz in $^; do SECS=$${SECS:-10} $$fuzz || exit 1; done
 
 clean: ## remove this build
 	$(Q)rm -rf $(O)

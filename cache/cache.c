@@ -542,7 +542,8 @@ static int alloc_tables(struct km_cache *cache)
 
 	for (level = 0; level < KM_CACHE_LEVEL_NR; level++) {
 		cache->obj[level] = calloc_touched(cache->cap[level], sizeof(*cache->obj[level]));
-		cache->present[level] = calloc_touched(cache->cap[level], sizeof(*cache->present[level]));
+		cache->present[level] =
+			calloc_touched(cache->cap[level], sizeof(*cache->present[level]));
 		if (!cache->obj[level] || !cache->present[level])
 			return -ENOMEM;
 	}

@@ -92,8 +92,8 @@ static void wait_for_work(struct km_agent *agent)
 		.ctx = agent,
 		.mask = KM_WAKE_WORK | KM_WAKE_STOP,
 		.spin_nr = agent->place.owned ? KM_SPIN_NR : 0,
-		.timeout_ns = agent->rt->cfg.cache_age_ns ? agent->rt->cfg.cache_age_ns :
-							    KM_PARK_FOREVER,
+		.timeout_ns = agent->rt->cfg.cache_age_ns ? agent->rt->cfg.cache_age_ns
+							  : KM_PARK_FOREVER,
 	};
 
 	km_snap_offline();

@@ -283,8 +283,7 @@ static bool wants_agents(const struct km_runtime *rt)
 
 	/* relaxed: a wake-up follows the store */
 	return km_sched_waiting(d->sched) || d->stuck ||
-	       (atomic_load_explicit(&d->stop, memory_order_relaxed) &&
-		km_sched_inside(d->sched));
+	       (atomic_load_explicit(&d->stop, memory_order_relaxed) && km_sched_inside(d->sched));
 }
 
 static bool has_news(void *ctx)

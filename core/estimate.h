@@ -70,6 +70,8 @@ struct km_estimator;
  */
 int km_estimator_create(struct km_estimator **out, uint32_t type_cap, uint32_t rule_nr,
 			const struct km_rule_desc *rules) KM_MUST_CHECK;
+
+/** km_estimator_destroy() - free it; NULL is allowed. */
 void km_estimator_destroy(struct km_estimator *est);
 
 /** km_estimator_add() - count one sample; an id out of bounds is ignored. */
@@ -89,18 +91,22 @@ void km_estimator_name(struct km_estimator *est, uint32_t id, uint64_t hash);
  * Return: NULL when out of memory; free with km_estimates_free().
  */
 struct km_estimates *km_estimator_table(const struct km_estimator *est);
+
+/** km_estimates_free() - what km_snap_retire() calls on a table after its grace period. */
 void km_estimates_free(struct km_snap_head *head);
 
 /**
  * km_estimator_load() - take over what an earlier run saved, or nothing of it.
  * Return: 0; -ENOENT when there is no file; -EINVAL with line and reason; -errno.
  */
-int km_estimator_load(struct km_estimator *est, const char *path, struct km_diag *diag) KM_MUST_CHECK;
+int km_estimator_load(struct km_estimator *est, const char *path,
+		      struct km_diag *diag) KM_MUST_CHECK;
 
 /**
  * km_estimator_save() - write to a temporary file beside @path, sync, rename.
  * Return: 0, or -errno with the reason; then @path is as it was.
  */
-int km_estimator_save(const struct km_estimator *est, const char *path, struct km_diag *diag) KM_MUST_CHECK;
+int km_estimator_save(const struct km_estimator *est, const char *path,
+		      struct km_diag *diag) KM_MUST_CHECK;
 
 #endif

@@ -160,9 +160,9 @@ uint64_t km_eval_estimate(const struct km_eval *eval, const struct km_estimates 
 		}
 		ns += est->build_ns;
 		for (r = 0; r < eval->workload->rule_nr; r++)
-			ns += km_cache_peek(eval->cache, KM_CACHE_RULE, type->rule[r]) ?
-				      est->rule_hit_ns[r] :
-				      est->rule_miss_ns[r];
+			ns += km_cache_peek(eval->cache, KM_CACHE_RULE, type->rule[r])
+				      ? est->rule_hit_ns[r]
+				      : est->rule_miss_ns[r];
 	}
 	return ns;
 }
@@ -238,9 +238,9 @@ static struct km_cache_obj *get_rule(struct km_eval *eval, struct km_req *req, u
 		refresh_rule(eval, obj, rule_idx, type);
 		req->rule_hits++;
 	} else {
-		obj = km_cache_insert_rule(eval->cache, key,
-					   eval->ops->rule_class(eval->workload->workload, rule_idx),
-					   *now_ns);
+		obj = km_cache_insert_rule(
+			eval->cache, key, eval->ops->rule_class(eval->workload->workload, rule_idx),
+			*now_ns);
 		if (!obj)
 			return NULL;
 		eval->ops->rule_eval(eval->wa, rule_idx, type, obj->slot);

@@ -42,7 +42,15 @@ struct km_eval_stats {
 	uint64_t hit_ns, miss_ns; /* summed processing times */
 };
 
+/**
+ * km_eval_create() - an empty cache in arenas of its own, and the workload's agent state.
+ * @out: set on success; release with km_eval_destroy(), in the same thread.
+ *
+ * Return: 0; -EINVAL for a zero cap or budget; -ENOMEM; -ENODEV; what the workload says.
+ */
 int km_eval_create(struct km_eval **out, const struct km_eval_cfg *cfg) KM_MUST_CHECK;
+
+/** km_eval_destroy() - give everything back; NULL is allowed. */
 void km_eval_destroy(struct km_eval *eval);
 
 /**
@@ -66,6 +74,7 @@ void km_eval_serve(struct km_eval *eval, struct km_req *req);
  */
 bool km_eval_idle(struct km_eval *eval);
 
+/** km_eval_cache() - its cache, for digests and checks. */
 const struct km_cache *km_eval_cache(const struct km_eval *eval);
 /** km_eval_stats() - counters so far. */
 struct km_eval_stats km_eval_stats(const struct km_eval *eval);

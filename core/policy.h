@@ -56,8 +56,8 @@ struct km_policy {
 			 struct km_pick *pick);
 };
 
-extern const struct km_policy km_policy_protean, km_policy_random, km_policy_rr,
-	km_policy_hash_ws, km_policy_latcache_request, km_policy_latcache_rule, km_policy_naive;
+extern const struct km_policy km_policy_protean, km_policy_random, km_policy_rr, km_policy_hash_ws,
+	km_policy_latcache_request, km_policy_latcache_rule, km_policy_naive;
 
 /* The paper's, in the order of the reports; NULL-terminated. "all" means these. */
 extern const struct km_policy *const km_policies[];

@@ -24,7 +24,9 @@ struct km_record {
 
 struct km_records;
 
+/** km_records_create() - an empty ring of KM_RECORD_NR lines. Return: 0; -ENOMEM. */
 int km_records_create(struct km_records **out) KM_MUST_CHECK;
+/** km_records_destroy() - free it; NULL is allowed. */
 void km_records_destroy(struct km_records *records);
 
 /** km_records_write() - append. Context: the dispatcher. Progress: wait-free. */

@@ -59,7 +59,8 @@ static void stop_estimator(struct km_runtime *rt, struct km_diag *diag)
 	struct km_estimates *table = km_snap_publish(&rt->estimates, NULL);
 
 	if (rt->cfg.estimate_path && rt->running)
-		km_ignore(km_estimator_save(rt->estimator, rt->cfg.estimate_path, diag)); /* in diag */
+		km_ignore(km_estimator_save(rt->estimator, rt->cfg.estimate_path,
+					    diag)); /* in diag */
 	if (table)
 		km_snap_retire(&table->head, km_estimates_free);
 	km_estimator_destroy(rt->estimator);
@@ -203,10 +204,8 @@ static const struct {
 	int (*start)(struct km_runtime *rt, struct km_diag *diag);
 	void (*stop)(struct km_runtime *rt, struct km_diag *diag); /* also undoes half a start */
 } parts[] = {
-	{ start_estimator, stop_estimator },
-	{ start_tables, stop_tables },
-	{ start_agents, stop_agents },
-	{ start_estimating, stop_estimating },
+	{ start_estimator, stop_estimator },   { start_tables, stop_tables },
+	{ start_agents, stop_agents },	       { start_estimating, stop_estimating },
 	{ start_dispatcher, stop_dispatcher },
 };
 
@@ -225,8 +224,8 @@ static void set_defaults(struct km_runtime_cfg *cfg)
 	cfg->type_cap = cfg->type_cap ? cfg->type_cap : 8192;
 	cfg->rule_obj_cap = cfg->rule_obj_cap ? cfg->rule_obj_cap : 16384;
 	cfg->retry_max = cfg->retry_max ? cfg->retry_max : 16;
-	cfg->estimate_period_ns = cfg->estimate_period_ns ? cfg->estimate_period_ns :
-							    20 * KM_NS_PER_MS;
+	cfg->estimate_period_ns = cfg->estimate_period_ns ? cfg->estimate_period_ns
+							  : 20 * KM_NS_PER_MS;
 }
 
 static void free_runtime(struct km_runtime *rt)
@@ -252,14 +251,16 @@ static void free_runtime(struct km_runtime *rt)
 	free(rt);
 }
 
-int km_runtime_start(struct km_runtime **out, const struct km_runtime_cfg *cfg, struct km_diag *diag)
+int km_runtime_start(struct km_runtime **out, const struct km_runtime_cfg *cfg,
+		     struct km_diag *diag)
 {
 	struct km_runtime *rt;
 	int err = 0;
 
 	km_diag_set(diag, 0, NULL, 0, 0, "%s", "");
 	if (!cfg->plan->agent_nr || !cfg->cache_bytes)
-		return km_diag_set(diag, -EINVAL, NULL, 0, 0, "zero agents or an empty cache budget");
+		return km_diag_set(diag, -EINVAL, NULL, 0, 0,
+				   "zero agents or an empty cache budget");
 	km_clock_ns(); /* calibrates */
 	rt = aligned_alloc(KM_SHARE_BYTES, sizeof(*rt));
 	if (!rt)
@@ -272,10 +273,10 @@ int km_runtime_start(struct km_runtime **out, const struct km_runtime_cfg *cfg, 
 	rt->agent = calloc(rt->agent_nr, sizeof(*rt->agent));
 	if (!rt->agent)
 		err = -ENOMEM;
-	else if (!is_pow2(rt->cfg.window) || rt->cfg.window > 32768 ||
-		 !is_pow2(rt->cfg.ingress_nr))
-		err = km_diag_set(diag, -EINVAL, NULL, 0, 0,
-				  "window and ingress must be powers of two, the window at most 32768");
+	else if (!is_pow2(rt->cfg.window) || rt->cfg.window > 32768 || !is_pow2(rt->cfg.ingress_nr))
+		err = km_diag_set(
+			diag, -EINVAL, NULL, 0, 0,
+			"window and ingress must be powers of two, the window at most 32768");
 	while (!err && rt->up < KM_ARRAY_NR(parts)) {
 		err = parts[rt->up].start(rt, diag);
 		rt->up++;
@@ -311,8 +312,8 @@ static void take_stats(struct km_runtime *rt, struct km_runtime_stats *stats)
 		if (rt->agent[i]->cache_fault)
 			stats->cache_fault = rt->agent[i]->cache_fault;
 		/* relaxed: the agent has been joined */
-		stats->samples_dropped += atomic_load_explicit(&rt->agent[i]->samples_dropped,
-							       memory_order_relaxed);
+		stats->samples_dropped +=
+			atomic_load_explicit(&rt->agent[i]->samples_dropped, memory_order_relaxed);
 	}
 }
 

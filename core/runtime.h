@@ -73,6 +73,8 @@ struct km_runtime_stats {
  */
 void km_runtime_stop(struct km_runtime *rt, struct km_runtime_stats *stats,
 		     struct km_records **records, struct km_diag *diag);
+
+/** km_runtime_stats_fini() - free what km_runtime_stop() put into @stats. */
 void km_runtime_stats_fini(struct km_runtime_stats *stats);
 
 /* One submitting thread's side. */
@@ -117,6 +119,7 @@ struct km_agent_glance {
 	uint64_t served, top_hits, cache_bytes;
 };
 
+/** km_runtime_glance() - Context: any thread, while the runtime runs. Progress: wait-free. */
 struct km_agent_glance km_runtime_glance(const struct km_runtime *rt, uint32_t agent_idx);
 
 #endif

@@ -78,9 +78,9 @@ int km_sched_create(struct km_sched **out, const struct km_sched_cfg *cfg)
 	sched->types = cfg->types;
 	sched->part_nr_max = cfg->part_nr_max ? cfg->part_nr_max : 1;
 	sched->part_mask = (uint32_t)km_pow2_up(cfg->window_max + sched->part_nr_max) - 1;
-	sched->window = cfg->policy->window && cfg->policy->window < cfg->window_max ?
-				cfg->policy->window :
-				cfg->window_max;
+	sched->window = cfg->policy->window && cfg->policy->window < cfg->window_max
+				? cfg->policy->window
+				: cfg->window_max;
 	km_rand_init(&sched->pick.rand, cfg->seed);
 	sched->lane = calloc(agent_nr, sizeof(*sched->lane));
 	if (!sched->lane)

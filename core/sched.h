@@ -30,7 +30,13 @@ struct km_sched_cfg {
 	uint64_t seed;
 };
 
+/**
+ * km_sched_create() - nothing inside, all agents open.
+ * Return: 0; -EINVAL for a window out of bounds; -ENOMEM.
+ */
 int km_sched_create(struct km_sched **out, const struct km_sched_cfg *cfg) KM_MUST_CHECK;
+
+/** km_sched_destroy() - free it; requests inside are forgotten. NULL is allowed. */
 void km_sched_destroy(struct km_sched *sched);
 
 /**
@@ -79,6 +85,7 @@ struct km_sched_counts {
 	uint32_t sent, started, finished;
 };
 
+/** km_sched_counts() - what @agent_idx was sent, has started and has finished. */
 struct km_sched_counts km_sched_counts(const struct km_sched *sched, uint32_t agent_idx);
 
 #endif

@@ -44,7 +44,8 @@ struct km_view {
 	uint64_t *open; /* [word_nr] agents that may be given a request */
 	uint64_t *cached[KM_CACHE_LEVEL_NR]; /* [cap][word_nr] V3 */
 	uint64_t *coming[KM_CACHE_LEVEL_NR]; /* [cap][word_nr] V2 */
-	uint32_t *count[KM_CACHE_LEVEL_NR]; /* [cap][agent_nr]; held requests have no limit of their own */
+	uint32_t *count
+		[KM_CACHE_LEVEL_NR]; /* [cap][agent_nr]; held requests have no limit of their own */
 	uint32_t *gen[KM_CACHE_LEVEL_NR]; /* [cap] */
 
 	/* what only the simulator can know; NULL elsewhere */
@@ -65,6 +66,8 @@ struct km_view_cfg {
 
 /** km_view_create() - all agents idle, empty and open. Return: 0; -EINVAL; -ENOMEM. */
 int km_view_create(struct km_view **out, const struct km_view_cfg *cfg) KM_MUST_CHECK;
+
+/** km_view_destroy() - free it; NULL is allowed. */
 void km_view_destroy(struct km_view *view);
 
 /** km_view_enqueue() - @type was assigned to @agent_idx; @est_ns joins its queue time. */
@@ -87,7 +90,8 @@ void km_view_finish(struct km_view *view, uint32_t agent_idx, const struct km_ty
  * Allocates only when a digest is longer than any before from this agent; keeps
  * the old digest when that fails. Return: 0; -ENOMEM.
  */
-int km_view_fold(struct km_view *view, uint32_t agent_idx, const struct km_digest *digest) KM_MUST_CHECK;
+int km_view_fold(struct km_view *view, uint32_t agent_idx,
+		 const struct km_digest *digest) KM_MUST_CHECK;
 
 /**
  * km_view_note_cached() - one object came to or left @agent_idx's cache.

@@ -100,7 +100,8 @@ static int build_plan(struct plan_builder *b, uint64_t request_nr_max, struct km
 			return km_diag_set(diag, -EINVAL, NULL, 0, 0,
 					   "batch '%s' has more than %" PRIu32
 					   " different request types; split it",
-					   km_dict_text(trace->schema.batches, trace->event[i].batch),
+					   km_dict_text(trace->schema.batches,
+							trace->event[i].batch),
 					   plan->part_nr_max);
 	}
 	return 0;
@@ -268,7 +269,7 @@ static void note_refused(struct replay *r, const struct km_event *event, uint32_
 
 static void delete_vm(struct replay *r, uint32_t vm)
 {
-	if (r->cfg->store_ops->delete(r->cfg->store, vm)) {
+	if (r->cfg->store_ops->delete (r->cfg->store, vm)) {
 		r->cfg->ledger->state[vm] = KM_LEDGER_DELETED;
 		r->result->deletes++;
 	} else if (r->cfg->ledger->state[vm] == KM_LEDGER_REFUSED) {
@@ -314,8 +315,8 @@ static void submit(struct replay *r, uint64_t job_idx, uint64_t due_ns)
 		return;
 	}
 	for (p = 0; p < job->part_nr; p++) {
-		struct slot *slot = fill_part(r, &r->cfg->plan->part[job->part_first + p], due_ns,
-					      job_idx);
+		struct slot *slot =
+			fill_part(r, &r->cfg->plan->part[job->part_first + p], due_ns, job_idx);
 
 		*link = &slot->req;
 		link = &slot->req.more;
@@ -497,7 +498,8 @@ int km_replay(const struct km_replay_cfg *cfg, struct km_replay_result *result)
 		km_client_close(r.client);
 		result->completed = result->outcome[KM_PLACED];
 		result->elapsed_ns = r.last_end_ns - r.first_end_ns;
-		result->cache_bytes_mean = r.glance_nr ? r.cache_bytes_sum / (double)r.glance_nr : 0;
+		result->cache_bytes_mean = r.glance_nr ? r.cache_bytes_sum / (double)r.glance_nr
+						       : 0;
 	}
 	free(r.flight);
 	free(r.seen);

@@ -213,8 +213,9 @@ static int audit(const struct run_world *w, struct km_store *store, const struct
  * Play the first @request_nr requests (0 = all) under @policy and audit.
  * @compress: 0 = closed loop.
  */
-static int run_policy(struct run_world *w, const struct km_policy *policy, struct km_replay_plan *jobs,
-		      double compress, struct run_outcome *out, struct km_diag *diag)
+static int run_policy(struct run_world *w, const struct km_policy *policy,
+		      struct km_replay_plan *jobs, double compress, struct run_outcome *out,
+		      struct km_diag *diag)
 {
 	struct phase phase = { w, compress > 0 ? policy->name : "calibrating" };
 	struct km_replay_cfg cfg = {
@@ -327,31 +328,54 @@ int km_verb_run(int argc, char **argv)
 	struct run_world w = { .opt = defaults };
 	struct run_options *o = &w.opt;
 	const struct km_opt opts[] = {
-		{ "policy", KM_OPT_STRING, &o->policy, "P[,P]|all", "who gets a request (latcache-rule)", 0, 0 },
-		{ "agents", KM_OPT_U64, &o->agents, "N", "agents (4, or cores - 1 when that is more)", 1, 10000 },
-		{ "requests", KM_OPT_U64, &o->requests, "N", "requests of the stream (20000, or all of a trace)", 1, 1e9 },
-		{ "servers", KM_OPT_U64, &o->servers, "N", "servers of the fleet (100000)", 1, 4e6 },
-		{ "load", KM_OPT_DOUBLE, &o->load, "X", "share of what the agents can do (0.7)", 0.01, 10 },
-		{ "compress", KM_OPT_DOUBLE, &o->compress, "X", "compress time by X instead of --load", 1e-6, 1e12 },
-		{ "cache", KM_OPT_BYTES, &o->cache_bytes, "SIZE", "cache of one agent, hard (room for 50 types)", 4096, 1e15 },
-		{ "cache-age", KM_OPT_DURATION, &o->age_ns, "TIME", "evict what is unused for so long (never)", 0, 0 },
-		{ "trace", KM_OPT_STRING, &o->trace, "FILE", "replay a trace (the built-in zone)", 0, 0 },
-		{ "inventory", KM_OPT_STRING, &o->inventory, "FILE", "its servers (a fleet of --servers)", 0, 0 },
-		{ "rules", KM_OPT_STRING, &o->rules, "FILE", "a rule set (the built-in one)", 0, 0 },
-		{ "level", KM_OPT_STRING, &o->level, "L", "built-in zone: shape, batch or vmtype (batch)", 0, 0 },
-		{ "types", KM_OPT_U64, &o->types, "N", "built-in zone: about so many request types", 1, 1e6 },
-		{ "fill", KM_OPT_DOUBLE, &o->fill, "X", "built-in zone: cpu in use at the start (0.6)", 0, 0.95 },
-		{ "batches", KM_OPT_FLAG, &o->batches, NULL, "built-in zone: a tenant's batch is all or nothing", 0, 0 },
+		{ "policy", KM_OPT_STRING, &o->policy, "P[,P]|all",
+		  "who gets a request (latcache-rule)", 0, 0 },
+		{ "agents", KM_OPT_U64, &o->agents, "N",
+		  "agents (4, or cores - 1 when that is more)", 1, 10000 },
+		{ "requests", KM_OPT_U64, &o->requests, "N",
+		  "requests of the stream (20000, or all of a trace)", 1, 1e9 },
+		{ "servers", KM_OPT_U64, &o->servers, "N", "servers of the fleet (100000)", 1,
+		  4e6 },
+		{ "load", KM_OPT_DOUBLE, &o->load, "X", "share of what the agents can do (0.7)",
+		  0.01, 10 },
+		{ "compress", KM_OPT_DOUBLE, &o->compress, "X",
+		  "compress time by X instead of --load", 1e-6, 1e12 },
+		{ "cache", KM_OPT_BYTES, &o->cache_bytes, "SIZE",
+		  "cache of one agent, hard (room for 50 types)", 4096, 1e15 },
+		{ "cache-age", KM_OPT_DURATION, &o->age_ns, "TIME",
+		  "evict what is unused for so long (never)", 0, 0 },
+		{ "trace", KM_OPT_STRING, &o->trace, "FILE", "replay a trace (the built-in zone)",
+		  0, 0 },
+		{ "inventory", KM_OPT_STRING, &o->inventory, "FILE",
+		  "its servers (a fleet of --servers)", 0, 0 },
+		{ "rules", KM_OPT_STRING, &o->rules, "FILE", "a rule set (the built-in one)", 0,
+		  0 },
+		{ "level", KM_OPT_STRING, &o->level, "L",
+		  "built-in zone: shape, batch or vmtype (batch)", 0, 0 },
+		{ "types", KM_OPT_U64, &o->types, "N", "built-in zone: about so many request types",
+		  1, 1e6 },
+		{ "fill", KM_OPT_DOUBLE, &o->fill, "X",
+		  "built-in zone: cpu in use at the start (0.6)", 0, 0.95 },
+		{ "batches", KM_OPT_FLAG, &o->batches, NULL,
+		  "built-in zone: a tenant's batch is all or nothing", 0, 0 },
 		{ "seed", KM_OPT_U64, &o->seed, "S", "seed of all that is random (1)", 0, 0 },
-		{ "warmup", KM_OPT_DOUBLE, &o->warmup, "X", "share of requests left out of the figures (0.2)", 0, 0.9 },
-		{ "calibrate", KM_OPT_U64, &o->calibrate, "N", "requests of the calibration (6000)", 1, 1e9 },
-		{ "estimates", KM_OPT_STRING, &o->estimates, "FILE", "load the estimates from FILE, save them there", 0, 0 },
-		{ "idle-lag", KM_OPT_U64, &o->idle_lag, "N", "idle agents update what is N changes behind (256; 0 = not)", 0, 1e9 },
-		{ "no-in-service", KM_OPT_FLAG, &o->no_in_service, NULL, "the request in service does not count as cached-to-be", 0, 0 },
+		{ "warmup", KM_OPT_DOUBLE, &o->warmup, "X",
+		  "share of requests left out of the figures (0.2)", 0, 0.9 },
+		{ "calibrate", KM_OPT_U64, &o->calibrate, "N", "requests of the calibration (6000)",
+		  1, 1e9 },
+		{ "estimates", KM_OPT_STRING, &o->estimates, "FILE",
+		  "load the estimates from FILE, save them there", 0, 0 },
+		{ "idle-lag", KM_OPT_U64, &o->idle_lag, "N",
+		  "idle agents update what is N changes behind (256; 0 = not)", 0, 1e9 },
+		{ "no-in-service", KM_OPT_FLAG, &o->no_in_service, NULL,
+		  "the request in service does not count as cached-to-be", 0, 0 },
 		{ "huge-pages", KM_OPT_FLAG, &o->huge_pages, NULL, "ask for huge pages", 0, 0 },
-		{ "explain", KM_OPT_U64, &o->explain, "REQUEST", "why this request went where it did", 1, 1e18 },
-		{ "json", KM_OPT_FLAG, &o->json, NULL, "one JSON document instead of the tables", 0, 0 },
-		{ "json-out", KM_OPT_STRING, &o->json_out, "FILE", "write that document to FILE as well", 0, 0 },
+		{ "explain", KM_OPT_U64, &o->explain, "REQUEST",
+		  "why this request went where it did", 1, 1e18 },
+		{ "json", KM_OPT_FLAG, &o->json, NULL, "one JSON document instead of the tables", 0,
+		  0 },
+		{ "json-out", KM_OPT_STRING, &o->json_out, "FILE",
+		  "write that document to FILE as well", 0, 0 },
 		{ "help", KM_OPT_FLAG, &o->help, NULL, "this text", 0, 0 },
 		{ NULL, 0, NULL, NULL, NULL, 0, 0 },
 	};
@@ -363,9 +387,9 @@ int km_verb_run(int argc, char **argv)
 	if (km_opts_parse(opts, argc, argv, NULL, NULL, &diag))
 		return km_verb_fail("run", &diag, KM_EXIT_USAGE);
 	if (o->help)
-		return km_verb_help("run", "kamino run [options]",
-				    "A zone's stream of VM requests through the real runtime, audited.",
-				    opts);
+		return km_verb_help(
+			"run", "kamino run [options]",
+			"A zone's stream of VM requests through the real runtime, audited.", opts);
 	if (pick_policies(o->policy, policy, &policy_nr, &diag))
 		return km_verb_fail("run", &diag, KM_EXIT_USAGE);
 	if (!o->requests && !o->trace)

@@ -51,7 +51,6 @@ struct run_outcome {
 	double busy; /* share of the run the agents were busy, mean over agents */
 };
 
-
 /* ---- run_world.c: from options to a zone with its initial VMs placed ---- */
 
 /** run_world_set_up() - Return: 0, or -errno with the reason; then too tear it down. */

@@ -43,7 +43,9 @@ static void print_audit(const struct run_world *w, const struct run_outcome *out
 	if (r->returned_twice)
 		fprintf(to, "  %" PRIu64 " requests came back more than once\n", r->returned_twice);
 	if (r->submitted != r->completed + km_replay_refused(r))
-		fprintf(to, "  submitted %" PRIu64 " is not completed %" PRIu64 " + refused %" PRIu64 "\n",
+		fprintf(to,
+			"  submitted %" PRIu64 " is not completed %" PRIu64 " + refused %" PRIu64
+			"\n",
 			r->submitted, r->completed, km_replay_refused(r));
 	if (out->stats.accepted != out->stats.completed)
 		fprintf(to, "  the dispatcher took %" PRIu64 " requests and ended %" PRIu64 "\n",
@@ -74,7 +76,8 @@ void run_print_head(const struct run_world *w)
 	printf("zone: %u servers, %" PRIu64 " VMs at the start, %" PRIu64
 	       " requests (the first %" PRIu64 " warm up), seed %" PRIu64 "\n",
 	       w->inv->server_nr, w->initial_nr, w->jobs->create_nr, w->warmup_nr, w->opt.seed);
-	printf("agents: %" PRIu64 ", %u rules, cache %" PRIu64 " MiB an agent, one consolidated result "
+	printf("agents: %" PRIu64 ", %u rules, cache %" PRIu64
+	       " MiB an agent, one consolidated result "
 	       "%.2f MiB\n",
 	       w->opt.agents, w->rules->rule_nr, w->cache_bytes >> 20,
 	       (double)w->top_bytes / 1048576.0);
@@ -122,7 +125,8 @@ static void print_counts(const struct run_world *w, const struct run_outcome *ou
 	       " %7" PRIu64 " %6.2f %6.1f %6s\n",
 	       out->policy->name, r->submitted, r->completed, r->outcome[KM_NO_ROOM],
 	       r->outcome[KM_AT_DOOR], r->outcome[KM_GAVE_UP] + r->outcome[KM_BAD_REQUEST],
-	       r->conflicts, r->deletes, out->busy, 100 * ratio(r->top_predicted_right, r->measured),
+	       r->conflicts, r->deletes, out->busy,
+	       100 * ratio(r->top_predicted_right, r->measured),
 	       run_is_clean(w, out) ? "clean" : "FAILED");
 }
 
@@ -131,8 +135,8 @@ static void explain(const struct run_world *w, const struct run_outcome *out)
 	const struct km_req *req = &out->replay.explain;
 	const struct km_decision *d = out->recorded ? &out->record.decision : &req->decision;
 	static const char *const outcomes[] = {
-		[KM_PENDING] = "pending",      [KM_PLACED] = "placed",
-		[KM_NO_ROOM] = "no room",      [KM_GAVE_UP] = "gave up after conflicts",
+		[KM_PENDING] = "pending",	  [KM_PLACED] = "placed",
+		[KM_NO_ROOM] = "no room",	  [KM_GAVE_UP] = "gave up after conflicts",
 		[KM_BAD_REQUEST] = "bad request", [KM_AT_DOOR] = "refused at the door",
 	};
 
@@ -141,8 +145,8 @@ static void explain(const struct run_world *w, const struct run_outcome *out)
 		       w->opt.explain, out->policy->name);
 		return;
 	}
-	printf("\nrequest %" PRIu64 " under %s: agent %" PRIu32 ", %s\n", req->id, out->policy->name,
-	       d->agent_idx, outcomes[req->outcome]);
+	printf("\nrequest %" PRIu64 " under %s: agent %" PRIu32 ", %s\n", req->id,
+	       out->policy->name, d->agent_idx, outcomes[req->outcome]);
 	printf("  predicted: wait %.3f ms + remaining %.3f ms + processing %.3f ms (%s, %u rule objects)\n",
 	       ms(d->wait_ns), ms(d->remaining_ns), ms(d->processing_ns),
 	       d->top_hit ? "top-level hit" : "top-level miss", d->rule_hit_nr);
@@ -176,16 +180,17 @@ static json_t *agents_json(const struct run_outcome *out)
 	for (i = 0; i < out->stats.agent_nr; i++) {
 		const struct km_eval_stats *s = &out->stats.agent[i];
 
-		json_array_append_new(
-			list, json_pack("{s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "agent", i, "served",
-					(json_int_t)s->served, "top_hits", (json_int_t)s->top_hits,
-					"conflicts", (json_int_t)s->conflicts, "uncached",
-					(json_int_t)s->uncached, "idle_updates",
-					(json_int_t)s->idle_updates, "cache_bytes",
-					(json_int_t)s->cache_bytes, "cache_bytes_peak",
-					(json_int_t)s->cache_bytes_peak, "arena_bytes",
-					(json_int_t)s->arena_bytes, "steady_faults",
-					(json_int_t)s->steady_faults));
+		json_array_append_new(list,
+				      json_pack("{s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}",
+						"agent", i, "served", (json_int_t)s->served,
+						"top_hits", (json_int_t)s->top_hits, "conflicts",
+						(json_int_t)s->conflicts, "uncached",
+						(json_int_t)s->uncached, "idle_updates",
+						(json_int_t)s->idle_updates, "cache_bytes",
+						(json_int_t)s->cache_bytes, "cache_bytes_peak",
+						(json_int_t)s->cache_bytes_peak, "arena_bytes",
+						(json_int_t)s->arena_bytes, "steady_faults",
+						(json_int_t)s->steady_faults));
 	}
 	return list;
 }
@@ -200,9 +205,9 @@ static json_t *outcome_json(const struct run_world *w, const struct run_outcome 
 	for (i = 0; i < out->audit.reason_nr; i++)
 		json_array_append_new(failures, json_string(out->audit.reason[i].reason));
 	doc = json_pack("{s:s,s:I,s:I,s:I,s:I,s:I}", "policy", out->policy->name, "agents",
-			(json_int_t)w->opt.agents, "submitted", (json_int_t)r->submitted, "completed",
-			(json_int_t)r->completed, "refused", (json_int_t)km_replay_refused(r), "lost",
-			(json_int_t)r->lost);
+			(json_int_t)w->opt.agents, "submitted", (json_int_t)r->submitted,
+			"completed", (json_int_t)r->completed, "refused",
+			(json_int_t)km_replay_refused(r), "lost", (json_int_t)r->lost);
 	json_object_set_new(doc, "latency_us", us_of(&r->latency_ns));
 	json_object_set_new(doc, "wait_us", us_of(&r->wait_ns));
 	json_object_set_new(doc, "processing_us", us_of(&r->processing_ns));
@@ -211,26 +216,25 @@ static json_t *outcome_json(const struct run_world *w, const struct run_outcome 
 			    json_real(ratio(r->rule_hits, r->rule_hits + r->rule_misses)));
 	json_object_set_new(doc, "cache_bytes_mean", json_real(r->cache_bytes_mean));
 	json_object_set_new(doc, "cache_bytes_max", json_integer((json_int_t)bytes_peak(out)));
-	json_object_set_new(doc, "events_per_s",
-			    json_real(r->elapsed_ns ? (double)r->measured * 1e9 / (double)r->elapsed_ns :
-						      0));
+	json_object_set_new(
+		doc, "events_per_s",
+		json_real(r->elapsed_ns ? (double)r->measured * 1e9 / (double)r->elapsed_ns : 0));
 	json_object_set_new(doc, "decision_ns",
 			    json_pack("{s:I,s:I,s:I}", "p50", (json_int_t)km_hist_quantile(dec, .5),
 				      "p99", (json_int_t)km_hist_quantile(dec, .99), "p999",
 				      (json_int_t)km_hist_quantile(dec, .999)));
 	json_object_set_new(doc, "conflicts", json_integer((json_int_t)r->conflicts));
 	json_object_set_new(doc, "retries", json_integer((json_int_t)(r->conflicts - r->gave_up)));
-	json_object_set_new(
-		doc, "refusals",
-		json_pack("{s:I,s:I,s:I,s:I}", "no_room", (json_int_t)r->outcome[KM_NO_ROOM], "gave_up",
-			  (json_int_t)r->outcome[KM_GAVE_UP], "bad_request",
-			  (json_int_t)r->outcome[KM_BAD_REQUEST], "at_door",
-			  (json_int_t)r->outcome[KM_AT_DOOR]));
-	json_object_set_new(
-		doc, "deletes",
-		json_pack("{s:I,s:I,s:I}", "done", (json_int_t)r->deletes, "unknown_vm",
-			  (json_int_t)r->deletes_unknown, "of_refused",
-			  (json_int_t)r->deletes_of_refused));
+	json_object_set_new(doc, "refusals",
+			    json_pack("{s:I,s:I,s:I,s:I}", "no_room",
+				      (json_int_t)r->outcome[KM_NO_ROOM], "gave_up",
+				      (json_int_t)r->outcome[KM_GAVE_UP], "bad_request",
+				      (json_int_t)r->outcome[KM_BAD_REQUEST], "at_door",
+				      (json_int_t)r->outcome[KM_AT_DOOR]));
+	json_object_set_new(doc, "deletes",
+			    json_pack("{s:I,s:I,s:I}", "done", (json_int_t)r->deletes, "unknown_vm",
+				      (json_int_t)r->deletes_unknown, "of_refused",
+				      (json_int_t)r->deletes_of_refused));
 	json_object_set_new(doc, "vms_placed", json_integer((json_int_t)r->vms_placed));
 	json_object_set_new(doc, "measured", json_integer((json_int_t)r->measured));
 	json_object_set_new(doc, "uncached", json_integer((json_int_t)r->uncached));
@@ -253,17 +257,18 @@ static json_t *params_json(const struct run_world *w)
 {
 	const struct run_options *o = &w->opt;
 
-	return json_pack("{s:s,s:I,s:I,s:I,s:I,s:s,s:s,s:f,s:f,s:f,s:f,s:f,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:b}",
-			 "policy", o->policy, "agents", (json_int_t)o->agents, "requests",
-			 (json_int_t)w->jobs->create_nr, "seed", (json_int_t)o->seed, "servers",
-			 (json_int_t)w->inv->server_nr, "trace", o->trace ? o->trace : "built-in", "level",
-			 o->level, "load", o->load, "fill", o->fill, "compress", w->compress,
-			 "capacity_per_s", w->capacity, "busy_at_capacity", w->busy_max, "warmup_requests", (json_int_t)w->warmup_nr,
-			 "cache_bytes", (json_int_t)w->cache_bytes, "consolidated_bytes",
-			 (json_int_t)w->top_bytes, "calibrate_requests", (json_int_t)o->calibrate,
-			 "rules", (json_int_t)w->rules->rule_nr, "initial_vms",
-			 (json_int_t)w->initial_nr, "initial_unplaced", (json_int_t)w->unplaced,
-			 "in_service_counts", !o->no_in_service);
+	return json_pack(
+		"{s:s,s:I,s:I,s:I,s:I,s:s,s:s,s:f,s:f,s:f,s:f,s:f,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:b}",
+		"policy", o->policy, "agents", (json_int_t)o->agents, "requests",
+		(json_int_t)w->jobs->create_nr, "seed", (json_int_t)o->seed, "servers",
+		(json_int_t)w->inv->server_nr, "trace", o->trace ? o->trace : "built-in", "level",
+		o->level, "load", o->load, "fill", o->fill, "compress", w->compress,
+		"capacity_per_s", w->capacity, "busy_at_capacity", w->busy_max, "warmup_requests",
+		(json_int_t)w->warmup_nr, "cache_bytes", (json_int_t)w->cache_bytes,
+		"consolidated_bytes", (json_int_t)w->top_bytes, "calibrate_requests",
+		(json_int_t)o->calibrate, "rules", (json_int_t)w->rules->rule_nr, "initial_vms",
+		(json_int_t)w->initial_nr, "initial_unplaced", (json_int_t)w->unplaced,
+		"in_service_counts", !o->no_in_service);
 }
 
 /* To the file @path, or to stdout. Return: 0 or 1. */

@@ -25,7 +25,8 @@ static int parse_level(const char *name, enum km_zone_level *level, struct km_di
 			*level = i;
 			return 0;
 		}
-	return km_diag_set(diag, -EINVAL, NULL, 0, 0, "--level %s: one of shape, batch, vmtype", name);
+	return km_diag_set(diag, -EINVAL, NULL, 0, 0, "--level %s: one of shape, batch, vmtype",
+			   name);
 }
 
 static int load_zone(struct run_world *w, struct km_diag *diag)
@@ -87,13 +88,14 @@ static uint64_t available_bytes(void)
 }
 
 /* Budgets are hard, so they are checked against the machine before anything runs. */
-static int check_memory(struct run_world *w, const struct km_workload *workload, struct km_diag *diag)
+static int check_memory(struct run_world *w, const struct km_workload *workload,
+			struct km_diag *diag)
 {
 	uint64_t agents = w->opt.agents, have = available_bytes(), want;
 
 	w->top_bytes = workload->class_bytes[workload->ops->top_class(workload->workload)];
-	w->cache_bytes = w->opt.cache_bytes ? w->opt.cache_bytes :
-					      w->top_bytes * DEFAULT_CACHE_TYPES * 3 / 2;
+	w->cache_bytes = w->opt.cache_bytes ? w->opt.cache_bytes
+					    : w->top_bytes * DEFAULT_CACHE_TYPES * 3 / 2;
 	w->view_bytes = (uint64_t)w->inv->server_nr * (KM_RES_NR * sizeof(int32_t) + 16);
 	if (!w->opt.cache_bytes && have && w->cache_bytes * agents > have / 2)
 		w->cache_bytes = have / 2 / agents;
@@ -132,7 +134,7 @@ static void preload_progress(void *arg, uint64_t done, uint64_t all)
 
 /* A store with nothing in it, and the workload over it. */
 int run_store_open(struct run_world *w, struct km_store **store, struct km_place_ctx **place,
-		      struct km_diag *diag)
+		   struct km_diag *diag)
 {
 	const struct km_store_cfg store_cfg = {
 		.inv = w->inv,
@@ -209,7 +211,8 @@ int run_world_set_up(struct run_world *w, struct km_diag *diag)
 				   w->opt.agents);
 	if (w->plan->oversubscribed)
 		fprintf(stderr,
-			"kamino run: %" PRIu64 " agents and a dispatcher share %u cores: they park, "
+			"kamino run: %" PRIu64
+			" agents and a dispatcher share %u cores: they park, "
 			"not spin\n",
 			w->opt.agents, km_topo_summary(w->topo)->core_nr);
 	err = load_zone(w, diag);
@@ -244,4 +247,3 @@ void run_world_tear_down(struct run_world *w)
 	if (w->topo)
 		km_topo_close(w->topo);
 }
-

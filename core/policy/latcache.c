@@ -121,8 +121,8 @@ static inline uint32_t finish_first(const struct km_view *view, const struct km_
 		}
 	}
 	pick->runner_up_idx = second.agent_idx;
-	pick->margin_ns =
-		second.agent_idx == KM_NO_AGENT ? UINT64_MAX : second.sum_ns - best.sum_ns;
+	pick->margin_ns = second.agent_idx == KM_NO_AGENT ? UINT64_MAX
+							  : second.sum_ns - best.sum_ns;
 	if (best.agent_idx == KM_NO_AGENT)
 		return KM_NO_AGENT;
 	pick->wait_ns = best.wait_ns;

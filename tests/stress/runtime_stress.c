@@ -115,7 +115,9 @@ static void run_policy(const struct km_policy *policy, uint64_t seed, uint64_t f
 	struct load load[CLIENT_NR] = { { 0 } };
 	struct km_runtime_stats stats;
 	struct km_place place[AGENT_NR] = { { 0 } };
-	const struct km_plan plan = { .agent_nr = AGENT_NR, .agent = place, .oversubscribed = true };
+	const struct km_plan plan = { .agent_nr = AGENT_NR,
+				      .agent = place,
+				      .oversubscribed = true };
 	struct km_runtime_cfg cfg = {
 		.workload = &synth.workload,
 		.plan = &plan,
@@ -161,7 +163,7 @@ static void run_policy(const struct km_policy *policy, uint64_t seed, uint64_t f
 	assert_int_equal(submitted, back);
 	assert_int_equal(stats.accepted, submitted);
 	assert_int_equal(stats.completed, submitted);
-	assert_int_equal(atomic_load(&synth.wrong), 0);
+	assert_int_equal(atomic_load_explicit(&synth.wrong, memory_order_relaxed), 0);
 	assert_null(stats.cache_fault);
 	assert_int_equal(stats.decision_ns.count >= submitted, 1);
 	for (i = 0; i < stats.agent_nr; i++)

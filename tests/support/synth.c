@@ -105,7 +105,8 @@ static void top_update(struct km_workload_agent *wa, const struct km_type *type,
 	top_build(wa, type, rule_slots, slot);
 }
 
-static enum km_serve serve(struct km_workload_agent *wa, struct km_serve_part *part, uint32_t part_nr)
+static enum km_serve serve(struct km_workload_agent *wa, struct km_serve_part *part,
+			   uint32_t part_nr)
 {
 	struct synth *synth = wa->synth;
 	uint64_t sum;
