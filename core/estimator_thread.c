@@ -7,22 +7,31 @@
 
 static void drain_samples(struct km_runtime *rt)
 {
+	const struct km_sample_tap *tap = rt->cfg.tap;
 	uint64_t sample;
 	uint32_t i;
 
 	for (i = 0; i < rt->agent_nr; i++)
-		while ((sample = km_spsc_pop(&rt->agent[i]->samples)))
+		while ((sample = km_spsc_pop(&rt->agent[i]->samples))) {
 			km_estimator_add(rt->estimator, sample);
+			if (tap)
+				tap->sample(tap->ctx, sample);
+		}
 }
 
 static void learn_names(struct km_runtime *rt)
 {
+	const struct km_sample_tap *tap = rt->cfg.tap;
+	uint64_t hash;
 	uint32_t id;
 
-	for (id = 0; id < rt->cfg.type_cap; id++)
+	for (id = 0; id < rt->cfg.type_cap; id++) {
 		/* relaxed: any value the dispatcher wrote will do, see name_type() */
-		km_estimator_name(rt->estimator, id,
-				  atomic_load_explicit(&rt->type_hash[id], memory_order_relaxed));
+		hash = atomic_load_explicit(&rt->type_hash[id], memory_order_relaxed);
+		km_estimator_name(rt->estimator, id, hash);
+		if (tap && hash)
+			tap->name(tap->ctx, id, hash);
+	}
 }
 
 /* When out of memory the old table stays current. */

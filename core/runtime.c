@@ -221,8 +221,8 @@ static void set_defaults(struct km_runtime_cfg *cfg)
 {
 	cfg->window = cfg->window ? cfg->window : 1024;
 	cfg->ingress_nr = cfg->ingress_nr ? cfg->ingress_nr : 16384;
-	cfg->type_cap = cfg->type_cap ? cfg->type_cap : 8192;
-	cfg->rule_obj_cap = cfg->rule_obj_cap ? cfg->rule_obj_cap : 16384;
+	cfg->type_cap = cfg->type_cap ? cfg->type_cap : KM_TYPE_CAP_DEFAULT;
+	cfg->rule_obj_cap = cfg->rule_obj_cap ? cfg->rule_obj_cap : 2 * KM_TYPE_CAP_DEFAULT;
 	cfg->retry_max = cfg->retry_max ? cfg->retry_max : 16;
 	cfg->estimate_period_ns = cfg->estimate_period_ns ? cfg->estimate_period_ns
 							  : 20 * KM_NS_PER_MS;

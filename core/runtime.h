@@ -20,6 +20,21 @@
 #include "lib/hist.h"
 #include "numa/topo.h"
 
+/**
+ * struct km_sample_tap - sees what the estimator learns from, for a recorded cost profile.
+ * @name: type id @id means the type of @hash from now on; called again and again.
+ * @sample: one km_sample_pack() word.
+ *
+ * Context: the estimator's thread, from km_runtime_start() to km_runtime_stop().
+ */
+struct km_sample_tap {
+	void *ctx;
+	void (*name)(void *ctx, uint32_t id, uint64_t hash);
+	void (*sample)(void *ctx, uint64_t sample);
+};
+
+#define KM_TYPE_CAP_DEFAULT 8192
+
 struct km_runtime_cfg {
 	const struct km_workload *workload; /* kept by the caller */
 	const struct km_plan *plan; /* kept by the caller; plan->agent_nr agents */
@@ -28,11 +43,12 @@ struct km_runtime_cfg {
 	uint64_t cache_age_ns; /* 0 = no eviction by age */
 	uint32_t window; /* most requests in an agent's ring; a power of two; 0 = 1024 */
 	uint32_t ingress_nr; /* slots of the ingress; a power of two; 0 = 16384 */
-	uint32_t type_cap, rule_obj_cap; /* 0 = 8192 and 16384 */
+	uint32_t type_cap, rule_obj_cap; /* 0 = KM_TYPE_CAP_DEFAULT and twice as many */
 	uint32_t retry_max; /* 0 = 16 */
 	uint32_t idle_lag; /* background update of objects this many changes behind; 0 = none */
 	uint64_t estimate_period_ns; /* 0 = 20 ms */
 	const char *estimate_path; /* loaded at start, saved at stop; NULL = neither */
+	const struct km_sample_tap *tap; /* kept by the caller; NULL = none */
 	bool huge_pages;
 	bool count_serving; /* the request in service counts as cached-to-be */
 	uint64_t seed;

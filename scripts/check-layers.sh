@@ -22,7 +22,7 @@ fi
 
 awk '
 BEGIN {
-	rank["include"] = 0
+	rank["include"] = 8 # what is installed on top: it names headers of the layers
 	rank["lib"] = 1
 	rank["ring"] = 2
 	rank["numa"] = 2

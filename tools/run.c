@@ -97,9 +97,40 @@ static void replay_progress(void *arg, uint64_t done, uint64_t all)
 	run_progress(phase->w, phase->name, done, all);
 }
 
+static void record_name(void *ctx, uint32_t id, uint64_t hash)
+{
+	km_cost_recorder_name(ctx, id, hash);
+}
+
+static void record_sample(void *ctx, uint64_t sample)
+{
+	km_cost_recorder_add(ctx, sample);
+}
+
+/* A recorder of the measured runs' times, for "kamino sim --costs". */
+static int open_recorder(struct run_world *w, const struct km_workload *workload)
+{
+	uint32_t r;
+	int err;
+
+	if (!w->opt.costs || w->costs)
+		return 0;
+	err = km_cost_recorder_create(&w->costs, KM_TYPE_CAP_DEFAULT, workload->rule_nr,
+				      workload->rules);
+	if (err)
+		return err;
+	for (r = 0; r < workload->rule_nr; r++)
+		km_cost_recorder_bytes(
+			w->costs, r,
+			workload->class_bytes[workload->ops->rule_class(workload->workload, r)]);
+	km_cost_recorder_top_bytes(w->costs, w->top_bytes);
+	return 0;
+}
+
 static int start_runtime(struct run_world *w, const struct km_policy *policy,
 			 const struct km_workload *workload, const char *estimates,
-			 struct km_runtime **rt, struct km_diag *diag)
+			 const struct km_sample_tap *tap, struct km_runtime **rt,
+			 struct km_diag *diag)
 {
 	const struct km_runtime_cfg cfg = {
 		.workload = workload,
@@ -109,6 +140,7 @@ static int start_runtime(struct run_world *w, const struct km_policy *policy,
 		.cache_age_ns = w->opt.age_ns,
 		.idle_lag = (uint32_t)w->opt.idle_lag,
 		.estimate_path = estimates,
+		.tap = tap,
 		.huge_pages = w->opt.huge_pages,
 		.count_serving = !w->opt.no_in_service,
 		.seed = w->opt.seed,
@@ -161,12 +193,20 @@ static bool load_initial(const struct run_world *w, struct km_store *store)
 static int run_in(struct run_world *w, struct run_outcome *out, struct km_replay_cfg *cfg,
 		  const char *estimates, struct km_diag *diag)
 {
+	const struct km_workload *workload = km_place_workload(cfg->place);
+	struct km_sample_tap tap = { .name = record_name, .sample = record_sample };
 	struct km_runtime *rt;
 	int err;
 
 	if (!load_initial(w, cfg->store))
 		return km_diag_set(diag, -EINVAL, NULL, 0, 0, "the initial state cannot be loaded");
-	err = start_runtime(w, out->policy, km_place_workload(cfg->place), estimates, &rt, diag);
+	err = open_recorder(w, workload);
+	if (err)
+		return err;
+	tap.ctx = w->costs;
+	/* The calibration (a closed loop) is not recorded. */
+	err = start_runtime(w, out->policy, workload, estimates,
+			    w->costs && cfg->compress > 0 ? &tap : NULL, &rt, diag);
 	if (err)
 		return err;
 	cfg->rt = rt;
@@ -314,6 +354,8 @@ static int run_all(struct run_world *w, const struct km_policy *const *policy, u
 		rc = km_verb_fail("run", &diag, KM_EXIT_FAILED);
 	else
 		rc = run_report(w, out, nr);
+	if (!err && w->costs && km_costs_save(w->costs, w->opt.costs, &diag))
+		rc = km_verb_fail("run", &diag, KM_EXIT_FAILED);
 	/* relaxed: a flag of this process's signal handler */
 	if (atomic_load_explicit(&interrupted, memory_order_relaxed))
 		rc = 130;
@@ -365,6 +407,8 @@ int km_verb_run(int argc, char **argv)
 		  1, 1e9 },
 		{ "estimates", KM_OPT_STRING, &o->estimates, "FILE",
 		  "load the estimates from FILE, save them there", 0, 0 },
+		{ "record-costs", KM_OPT_STRING, &o->costs, "FILE",
+		  "write the times of hits and misses for kamino sim --costs", 0, 0 },
 		{ "idle-lag", KM_OPT_U64, &o->idle_lag, "N",
 		  "idle agents update what is N changes behind (256; 0 = not)", 0, 1e9 },
 		{ "no-in-service", KM_OPT_FLAG, &o->no_in_service, NULL,

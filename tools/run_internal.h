@@ -11,6 +11,7 @@
 #include "place/audit.h"
 #include "place/place.h"
 #include "place/rules.h"
+#include "sim/costs.h"
 #include "tools/replay.h"
 
 struct run_options {
@@ -36,6 +37,7 @@ struct run_world {
 	uint64_t warmup_nr;
 	double compress;
 	double capacity, busy_max; /* closed loop: requests per second, busy share of an agent */
+	struct km_cost_recorder *costs; /* --record-costs, or NULL */
 	bool tty;
 };
 

@@ -236,6 +236,7 @@ void run_world_tear_down(struct run_world *w)
 {
 	km_replay_plan_free(w->jobs);
 	free(w->initial);
+	km_cost_recorder_destroy(w->costs);
 	if (w->rules)
 		km_ruleset_destroy(w->rules);
 	if (w->trace)
