@@ -49,7 +49,7 @@
 #define COUNTED 1
 #endif
 
-#define DECISION_NR (COUNTED ? 100000u : 5000u) /* of each policy */
+#define DECISION_NR (COUNTED ? 100000u : 20000u) /* of each policy */
 #define AGENT_NR 6
 #define POOL_NR 96
 #define PART_MAX 2
@@ -59,7 +59,8 @@
 
 /* ---- the counters ---------------------------------------------------------------- */
 
-static volatile sig_atomic_t counting;
+/* Of this thread: liburcu has one of its own, which may lock at any time. */
+static _Thread_local volatile sig_atomic_t counting;
 static volatile uint64_t alloc_nr, lock_nr, syscall_nr;
 static volatile int last_syscall; /* its number, for the report */
 
