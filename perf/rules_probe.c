@@ -11,7 +11,7 @@
  *  - a consolidated result built from rule slots, and without slots;
  *  - bringing one type's objects up to date after C changes, beside evaluating
  *    all of it anew: where the two cross is the limit of km_place's can_update();
- *  - one pick and commit of a VM.
+ *  - one pick and commit of a VM, and the store's part of it alone.
  * One thread, warm memory. Not shown: other cores competing for the memory.
  * Prints median [min .. p90] of REPEATS.
  */
@@ -69,7 +69,7 @@ static void print_us(struct times *t)
 {
 	const uint64_t mid = median(t);
 
-	printf("%9.1f [%.1f .. %.1f]", (double)mid / 1e3, (double)t->ns[0] / 1e3,
+	printf("%9.2f [%.2f .. %.2f]", (double)mid / 1e3, (double)t->ns[0] / 1e3,
 	       (double)t->ns[(uint32_t)((t->nr - 1) * .9)] / 1e3);
 }
 
@@ -382,6 +382,26 @@ static void picks(struct probe *p, bool cached)
 	printf("\n");
 }
 
+/* What is held under the store's lock: a delete and a commit of random VMs. */
+static void store_alone(struct probe *p)
+{
+	enum { PAIRS = 1000 };
+	static struct times pair;
+	uint32_t i;
+
+	pair.nr = p->repeat_nr;
+	for (i = 0; i < p->repeat_nr; i++) {
+		const uint64_t t0 = km_clock_ns();
+
+		change(p, 2 * PAIRS);
+		pair.ns[i] = (km_clock_ns() - t0) / PAIRS;
+		km_snap_quiesce();
+	}
+	printf("find, delete and commit a VM  us ");
+	print_us(&pair);
+	printf("\n");
+}
+
 static void audit(struct probe *p)
 {
 	static struct km_audit result;
@@ -416,6 +436,7 @@ int main(int argc, char **argv)
 	builds(&p);
 	picks(&p, true);
 	picks(&p, false);
+	store_alone(&p);
 	crossover(&p);
 	audit(&p);
 	km_snap_drain();
