@@ -74,6 +74,7 @@ static void serve(struct km_agent *agent, struct km_req *req)
 	/* The queue holds as many as the client may have in flight: it is never full. */
 	KM_BUG_ON(!km_mpsc_push(&client->done, (uintptr_t)req));
 	km_park_wake(&client->park, KM_WAKE_WORK);
+	km_eval_learn(agent->eval);
 }
 
 static bool has_work(void *ctx)

@@ -14,6 +14,13 @@
 /* An arena may map this much over its slots: size-class rounding and holes. */
 #define ARENA_SLACK_BYTES (32 << 20)
 
+/* What km_eval_learn() needs of the request served last: its client has it back. */
+struct lesson {
+	uint64_t start_ns;
+	uint32_t type_id;
+	bool top_hit, counts;
+};
+
 struct km_eval {
 	struct km_eval_cfg cfg;
 	const struct km_workload *workload;
@@ -27,6 +34,7 @@ struct km_eval {
 	uint32_t *trait_of; /* [type_cap][trait_nr] of the types cached on top: the idle
 			       update runs when the classifier may have recycled them */
 	uint64_t rev; /* of the private inventory, after the last sync */
+	struct lesson lesson;
 	uint64_t sampled_ns; /* of the request in service, told by samples of its rules */
 	struct km_eval_stats stats;
 };
@@ -343,23 +351,6 @@ static void commit(struct km_eval *eval, struct km_req *req, uint32_t part_nr)
 	}
 }
 
-/*
- * What the estimator learns: a request that hit on top gives one sample; one
- * that missed gave a sample per rule already and now the rest, so the samples
- * of a miss add up to its processing time.
- */
-static void learn(struct km_eval *eval, const struct km_req *req)
-{
-	uint64_t ns = req->end_ns - req->start_ns;
-
-	if (req->more || req->uncached)
-		return;
-	if (req->top_hit)
-		sample(eval, KM_SAMPLE_TYPE_HIT, req->type->key.id, ns);
-	else
-		sample(eval, KM_SAMPLE_BUILD, 0, ns - eval->sampled_ns);
-}
-
 /* Have all parts' results at hand. Return: how many parts. */
 static uint32_t prepare(struct km_eval *eval, struct km_req *req)
 {
@@ -393,7 +384,31 @@ void km_eval_serve(struct km_eval *eval, struct km_req *req)
 	req->end_ns = km_clock_ns();
 	eval->stats.served++;
 	*(req->top_hit ? &eval->stats.hit_ns : &eval->stats.miss_ns) += req->end_ns - req->start_ns;
-	learn(eval, req);
+	eval->lesson = (struct lesson){
+		.start_ns = req->start_ns,
+		.type_id = req->type->key.id,
+		.top_hit = req->top_hit,
+		.counts = !req->more && !req->uncached,
+	};
+}
+
+/*
+ * A request that hit on top gives one sample; one that missed gave a sample per
+ * rule already and now the rest, so the samples of a miss add up to the time
+ * from one request to the next.
+ */
+void km_eval_learn(struct km_eval *eval)
+{
+	const struct lesson *last = &eval->lesson;
+	uint64_t ns;
+
+	if (!last->counts)
+		return;
+	ns = km_clock_ns() - last->start_ns;
+	if (last->top_hit)
+		sample(eval, KM_SAMPLE_TYPE_HIT, last->type_id, ns);
+	else
+		sample(eval, KM_SAMPLE_BUILD, 0, ns - eval->sampled_ns);
 }
 
 /* Bring the consolidated result that lags most up to date, if one lags enough. */

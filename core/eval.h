@@ -69,6 +69,14 @@ uint64_t km_eval_estimate(const struct km_eval *eval, const struct km_estimates 
 void km_eval_serve(struct km_eval *eval, struct km_req *req);
 
 /**
+ * km_eval_learn() - tell the estimator how long the last km_eval_serve() kept the agent.
+ *
+ * Called when the agent is free again: what it spends on telling others of the
+ * end is part of what the next request waits for.
+ */
+void km_eval_learn(struct km_eval *eval);
+
+/**
  * km_eval_idle() - one bounded piece of background work: an update, or eviction by age.
  * Return: whether there was any.
  */
