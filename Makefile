@@ -40,8 +40,8 @@ core_SRC := type.c estimate.c view.c sched.c record.c eval.c agent.c dispatcher.
 	estimator_thread.c runtime.c policy/policies.c policy/blind.c policy/latcache.c policy/more.c
 place_SRC := csv.c dict.c import_csv.c import_sqlite.c inventory.c res.c rules.c rules_default.c trace.c zone.c zone_data.c zone_fleet.c zone_gen.c \
 	agent.c audit.c consolidate.c kernels.c objects.c place.c preload.c rule_bind.c rule_eval.c serve.c store_memory.c view.c
-sim_SRC := costs.c costs_file.c judge.c serve.c sim.c zone.c zone_file.c zones.c
-tools_SRC := build.c json.c main.c replay.c run.c run_report.c run_world.c topo.c trace.c trace_stat.c version.c
+sim_SRC := costs.c costs_file.c experiment.c judge.c paper.c serve.c sim.c sweep.c zone.c zone_file.c zones.c
+tools_SRC := build.c json.c main.c replay.c run.c run_report.c run_world.c sim.c topo.c trace.c trace_stat.c version.c
 MODULES := lib ring numa alloc cache core place sim
 LIB_SRC := $(foreach m,$(MODULES),$(addprefix $(m)/,$($(m)_SRC)))
 TOOL_SRC := $(addprefix tools/,$(tools_SRC))

@@ -22,7 +22,7 @@ void sim_count_bytes(struct sim *sim, struct sim_agent *agent)
 	sim->bytes_since_ns = sim->now_ns;
 	sim->bytes += bytes - agent->bytes;
 	agent->bytes = bytes;
-	sim->out->cache_bytes_max = km_max_u64(sim->out->cache_bytes_max, sim->bytes);
+	sim->out->cache_bytes_max = km_max_u64(sim->out->cache_bytes_max, bytes);
 }
 
 static uint64_t top_hit(struct sim *sim, struct km_cache_obj *top, const struct km_type *type,

@@ -344,11 +344,36 @@ static int admit(struct sim *sim, struct km_type *type)
 	return err;
 }
 
+/* Between the last arrival of a window and the first of the next. */
+static void end_window(struct sim *sim)
+{
+	struct km_sim_result *out = sim->out;
+	uint64_t arrived = out->submitted - sim->window_submitted;
+	uint64_t completed = out->completed - sim->window_completed;
+	bool saturated = km_sched_inside(sim->sched) >= 4 * (uint64_t)sim->cfg.agent_nr;
+
+	if (sim->window_end_ns) {
+		out->window_nr++;
+		out->window_arrived_max = km_max_u64(out->window_arrived_max, arrived);
+		out->window_completed_max = km_max_u64(out->window_completed_max, completed);
+		if (saturated && sim->window_saturated) {
+			out->saturated_nr++;
+			out->saturated_completed += completed;
+		}
+	}
+	sim->window_saturated = saturated;
+	sim->window_submitted = out->submitted;
+	sim->window_completed = out->completed;
+	sim->window_end_ns = (sim->now_ns / KM_SIM_WINDOW_NS + 1) * KM_SIM_WINDOW_NS;
+}
+
 static int arrive(struct sim *sim)
 {
 	struct km_type *type;
 	int err = 0;
 
+	if (sim->now_ns >= sim->window_end_ns)
+		end_window(sim);
 	if (sim->arrival.is_delete) {
 		sim->changes++;
 		sim->out->deletes++;
@@ -461,6 +486,10 @@ static int step(struct sim *sim)
 	struct sim_agent *agent = &sim->agent[first];
 
 	sim->out->events++;
+	if (done_ns == KM_SIM_NEVER && sim->arrival_ns == KM_SIM_NEVER) {
+		sim->out->fault = "M3: requests wait, no agent serves";
+		return 0;
+	}
 	if (timer_ns <= done_ns && timer_ns <= sim->arrival_ns) {
 		sim->now_ns = timer_ns;
 		return timers(sim);
@@ -722,7 +751,7 @@ int km_sim_run(struct km_sim_result *out, const struct km_sim_cfg *cfg, struct k
 	if (!err)
 		err = create_agents(sim);
 	if (!err) {
-		for (i = 0; i < cfg->agent_nr; i++)
+		for (i = 0; i < sim->leaf_nr; i++)
 			set_done(sim, i, KM_SIM_NEVER);
 		sim->view->exact_ns = sim->exact_ns;
 		sim->est_stale = true;

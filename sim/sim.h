@@ -28,6 +28,8 @@
 #include "sim/costs.h"
 #include "sim/source.h"
 
+#define KM_SIM_WINDOW_NS UINT64_C(10000000000)
+
 struct km_sim_cfg {
 	const struct km_policy *policy;
 	struct km_source *source; /* the caller's; read to its end */
@@ -75,7 +77,13 @@ struct km_sim_result {
 	uint64_t busy_ns; /* of all agents */
 	uint64_t inside_peak;
 	double cache_bytes_mean; /* of all agents together, over time */
-	uint64_t cache_bytes_max;
+	uint64_t cache_bytes_max; /* of one agent */
+	/*
+	 * By windows of 10 s. Saturated ones have at least four requests an agent inside at
+	 * both ends.
+	 */
+	uint64_t window_nr, saturated_nr, saturated_completed;
+	uint64_t window_arrived_max, window_completed_max;
 	struct km_hist latency, wait, processing;
 	uint64_t hit_ns, miss_ns; /* processing of top-level hits and misses */
 	struct km_sim_accuracy accuracy;

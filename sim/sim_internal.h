@@ -95,6 +95,10 @@ struct sim {
 	struct sim_ghost *free_ghost;
 	struct sim_judged *free_judged;
 
+	/* the window under way */
+	uint64_t window_end_ns, window_submitted, window_completed;
+	bool window_saturated; /* at its start */
+
 	uint64_t bytes; /* of all caches */
 	uint64_t bytes_since_ns;
 	unsigned __int128 bytes_area; /* byte nanoseconds */

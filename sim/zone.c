@@ -10,7 +10,6 @@
 
 #define NS 1000000000.0
 #define SEGMENT_NS UINT64_C(60000000000) /* the hour's rate is constant for a minute */
-#define DAY_NS (86400 * NS)
 
 /* ---- what a zone is -------------------------------------------------------- */
 
@@ -64,8 +63,8 @@ const struct km_sim_zone *km_sim_zone_find(const char *name)
 /* ---- the stream ------------------------------------------------------------ */
 
 #define EXP_NR 4096
-#define RECENT_MAX 65536
-#define BURST_TYPES_MAX 64
+/* Batches under way at a time; the next comes at once and whole. */
+#define BATCH_NR 64
 
 /* A draw by weight in one look (Walker's alias method). */
 struct alias {
@@ -73,19 +72,30 @@ struct alias {
 	uint32_t other;
 };
 
+/* Requests of one type that come shortly after one another. */
+struct batch {
+	uint64_t next_ns;
+	uint32_t type_idx, left;
+};
+
 struct zone_source {
 	struct km_source source;
 	struct km_sim_zone zone;
 	struct km_rand rand;
 	double base_per_ns, load; /* without bursts, at the day's mean */
-	uint64_t now_ns, end_ns;
+	uint64_t now_ns, end_ns; /* now: of the next batch's start */
+	bool ended;
+	struct batch batch[BATCH_NR];
+	uint32_t batch_nr, first; /* under way; the one whose request is next */
+	uint32_t multi_below; /* of 2^16: batches of more than one */
+	uint32_t more_below; /* of 2^16: that go on after the second, third, ... */
 
 	uint64_t segment_end_ns; /* the rate is constant until then */
 	double per_ns; /* now, all in all */
 	uint32_t burst_below; /* of 2^16: arrivals that are the burst's */
 	bool burst_on;
 	uint64_t burst_switch_ns;
-	uint32_t burst_rank[BURST_TYPES_MAX];
+	uint32_t *burst_type; /* [zone.burst_types] */
 
 	uint64_t trade_ns; /* the next trade of places */
 	uint32_t repeat_below; /* of 2^16 */
@@ -133,10 +143,10 @@ static uint32_t draw_rank(const struct zone_source *s, uint32_t bits)
 	return (uint32_t)at < cell->below ? (uint32_t)(at >> 32) : cell->other;
 }
 
-/* From 1 - swing at midnight up to 1 + swing at noon and down again. */
+/* From 1 - swing at midnight up to 1 + swing at noon and down again; a short day is all of it. */
 static double hour_factor(const struct zone_source *s)
 {
-	double at = (double)s->now_ns / DAY_NS, saw;
+	double at = (double)s->now_ns / (double)s->end_ns, saw;
 
 	at -= (double)(uint64_t)at;
 	saw = at < 0.5 ? 4 * at - 1 : 3 - 4 * at;
@@ -158,7 +168,7 @@ static void switch_burst(struct zone_source *s)
 	}
 	s->burst_switch_ns = s->now_ns + draw_span_ns(s, zone->burst_s);
 	for (i = 0; i < zone->burst_types; i++)
-		s->burst_rank[i] = draw_rank(s, (uint32_t)km_rand_u64(&s->rand));
+		s->burst_type[i] = (uint32_t)km_rand_below(&s->rand, zone->types);
 }
 
 static void trade_places(struct zone_source *s)
@@ -215,7 +225,7 @@ static uint32_t draw_type(struct zone_source *s)
 	uint32_t type;
 
 	if (s->burst_on && (bits >> 16 & 0xffff) < s->burst_below)
-		return s->type_of_rank[s->burst_rank[(uint64_t)pick * s->zone.burst_types >> 32]];
+		return s->burst_type[(uint64_t)pick * s->zone.burst_types >> 32];
 	if (coin < s->repeat_below)
 		type = s->recent[(uint64_t)pick * s->zone.recent >> 32];
 	else
@@ -225,20 +235,74 @@ static uint32_t draw_type(struct zone_source *s)
 	return type;
 }
 
+static uint32_t draw_batch_size(struct zone_source *s)
+{
+	uint64_t bits = km_rand_u64(&s->rand);
+	uint32_t nr = 1;
+
+	if ((bits & 0xffff) >= s->multi_below)
+		return 1;
+	do {
+		nr++;
+		bits = km_rand_u64(&s->rand);
+	} while ((bits & 0xffff) < s->more_below && nr < 10000);
+	return nr;
+}
+
+static void find_first(struct zone_source *s)
+{
+	uint32_t i;
+
+	s->first = 0;
+	for (i = 1; i < s->batch_nr; i++)
+		if (s->batch[i].next_ns < s->batch[s->first].next_ns)
+			s->first = i;
+}
+
+/* The batch that now begins is under way; then the next one's time. */
+static void begin_batch(struct zone_source *s)
+{
+	struct batch *batch = &s->batch[s->batch_nr++];
+
+	batch->next_ns = s->now_ns;
+	batch->type_idx = draw_type(s);
+	batch->left = s->multi_below ? draw_batch_size(s) : 1;
+	advance(s, km_rand_u64(&s->rand));
+	s->ended = s->now_ns >= s->end_ns;
+	find_first(s);
+}
+
+static void take_one(struct zone_source *s, struct km_arrival *arrival)
+{
+	struct batch *batch = &s->batch[s->first];
+	uint64_t bits = km_rand_u64(&s->rand);
+
+	arrival->at_ns = batch->next_ns;
+	arrival->type_idx = batch->type_idx;
+	arrival->trait = s->trait[arrival->type_idx];
+	arrival->noise = (uint32_t)bits;
+	arrival->is_delete = false;
+	if (--batch->left)
+		batch->next_ns += (uint64_t)(draw_exp(s, bits) * s->zone.batch_gap_s * NS);
+	else
+		*batch = s->batch[--s->batch_nr];
+	find_first(s);
+}
+
 static int zone_next(struct km_source *source, struct km_arrival *arrival, struct km_diag *diag)
 {
 	struct zone_source *s = (struct zone_source *)source;
-	uint64_t bits = km_rand_u64(&s->rand);
 
 	(void)diag;
-	advance(s, bits);
-	if (s->now_ns >= s->end_ns)
+	while (!s->ended && s->batch_nr < BATCH_NR &&
+	       (!s->batch_nr || s->now_ns <= s->batch[s->first].next_ns))
+		begin_batch(s);
+	if (!s->batch_nr)
 		return 0;
-	arrival->at_ns = s->now_ns;
-	arrival->type_idx = draw_type(s);
-	arrival->trait = s->trait[arrival->type_idx];
-	arrival->noise = (uint32_t)(bits << 4) ^ (uint32_t)(bits >> 24 & 0xf);
-	arrival->is_delete = false;
+	take_one(s, arrival);
+	/* A start that found no room is late by then. */
+	if (s->batch_nr == BATCH_NR - 1 && s->now_ns < arrival->at_ns)
+		s->now_ns = arrival->at_ns;
 	return 1;
 }
 
@@ -251,6 +315,7 @@ static void zone_destroy(struct km_source *source)
 	free(s->trait);
 	free(s->alias);
 	free(s->type_of_rank);
+	free(s->burst_type);
 	free(s->recent);
 	free(s);
 }
@@ -401,11 +466,15 @@ static int build(struct zone_source *s, struct km_diag *diag)
 static void begin(struct zone_source *s, double load, uint64_t seed)
 {
 	const struct km_sim_zone *zone = &s->zone;
-	double bursts = zone->burst_share > 0 ? zone->burst_share * zone->burst_factor : 0;
+	double bursts = zone->burst_share > 0 ? zone->burst_share * zone->burst_factor : 0, size;
 
 	km_rand_init(&s->rand, seed ^ zone->seed);
 	s->load = load;
-	s->base_per_ns = zone->rate_per_s / (1 + bursts) / NS;
+	/* A multi-request batch has 2 and a geometric number more. */
+	size = 1 + zone->batch_share * (zone->batch_mean - 1);
+	s->base_per_ns = zone->rate_per_s / (1 + bursts) / size / NS;
+	s->multi_below = (uint32_t)(zone->batch_share * 65536);
+	s->more_below = (uint32_t)((1 - 1 / (zone->batch_mean - 1)) * 65536);
 	s->end_ns = (uint64_t)(zone->hours * 3600 * NS);
 	s->repeat_below = (uint32_t)(zone->repeat * 65536);
 	fill_exp(s);
@@ -414,6 +483,8 @@ static void begin(struct zone_source *s, double load, uint64_t seed)
 	s->burst_switch_ns = zone->burst_share > 0 ? 0 : UINT64_MAX;
 	s->trade_ns = zone->trade_s > 0 ? draw_span_ns(s, zone->trade_s) : UINT64_MAX;
 	next_segment(s);
+	advance(s, km_rand_u64(&s->rand));
+	s->ended = s->now_ns >= s->end_ns;
 }
 
 int km_sim_zone_open(struct km_source **out, const struct km_sim_zone *zone, double load,
@@ -444,8 +515,9 @@ int km_sim_zone_open(struct km_source **out, const struct km_sim_zone *zone, dou
 	s->alias = calloc(zone->types, sizeof(*s->alias));
 	s->type_of_rank = calloc(zone->types, sizeof(*s->type_of_rank));
 	s->recent = calloc(zone->recent, sizeof(*s->recent));
+	s->burst_type = calloc(zone->burst_types, sizeof(*s->burst_type));
 	err = -ENOMEM;
-	if (s->trait && s->alias && s->type_of_rank && s->recent)
+	if (s->trait && s->alias && s->type_of_rank && s->recent && s->burst_type)
 		err = build(s, diag);
 	if (err) {
 		zone_destroy(&s->source);

@@ -4,7 +4,7 @@
  * come, what caches and times it has.
  *
  * Requests come as a Poisson process whose rate follows the hour, plus bursts:
- * for a while requests of a few types come on top. Outside of bursts a request
+ * for a while requests of some types, popular or not, come on top. Outside of bursts a request
  * repeats a recent one's type or takes a type by popularity, and popularity
  * wanders: now and then two types trade places.
  *
@@ -30,7 +30,10 @@ struct km_sim_zone {
 	double burst_share; /* of the time, 0..0.9 */
 	double burst_s; /* mean length */
 	double burst_factor; /* what comes on top, in units of the rate without */
-	uint32_t burst_types; /* of one burst */
+	uint32_t burst_types; /* of one burst, picked evenly among all */
+	double batch_share; /* of the batches have more than one request, 0..1 */
+	double batch_mean; /* requests of those, 2.. */
+	double batch_gap_s; /* between the requests of a batch, on average */
 	double skew; /* popularity falls as (rank + shift)^-skew */
 	double shift;
 	double repeat; /* share that repeats a recent type, 0..0.99 */

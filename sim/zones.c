@@ -10,7 +10,7 @@
 		.name = zone_name, .seed = zone_seed, .types = zone_types, .rules = 12,           \
 		.families = 24, .sizes = 40, .tenants = 8, .rate_per_s = zone_rate,               \
 		.day_swing = 0.4, .burst_share = 0.1, .burst_s = 60, .burst_factor = zone_burst,  \
-		.burst_types = 4, .skew = zone_skew, .shift = 2, .repeat = 0.3, .recent = 64,     \
+		.burst_types = 300, .batch_share = 0.3, .batch_mean = 6, .batch_gap_s = 0.05, .skew = zone_skew, .shift = 2, .repeat = 0.3, .recent = 64,     \
 		.trade_s = 60, .cache_mib = 120000, .rule_mib = 4, .top_mib = 32,                 \
 		.age_s = 3600, .idle_lag = 0, .hours = 24,                                        \
 		.cost = {                                                                         \

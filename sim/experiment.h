@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * sim/experiment.h - the paper's evaluation, cell by cell: ours beside theirs.
+ */
+#ifndef KM_SIM_EXPERIMENT_H
+#define KM_SIM_EXPERIMENT_H
+
+#include "sim/sweep.h"
+
+/* One number. */
+struct km_cell {
+	const char *figure, *row;
+	char column[32], row_text[24]; /* row points at row_text where it is no name */
+	double ours;
+	double paper; /* NAN = the paper does not say */
+};
+
+struct km_experiment_cfg {
+	const struct km_sim_zone *zone; /* [zone_nr] */
+	uint32_t zone_nr;
+	uint64_t seed;
+	uint32_t thread_nr; /* 0 = all cores */
+	bool check;
+	struct km_sweep_progress progress;
+};
+
+struct km_experiment_result {
+	struct km_cell *cell;
+	uint32_t cell_nr;
+	uint32_t point_nr; /* simulations */
+	uint64_t request_nr; /* simulated in all */
+	uint64_t refused_nr;
+	double core_s; /* summed over the simulations */
+};
+
+/* Names for --experiment; NULL-terminated, "all" is the last. */
+extern const char *const km_experiments[];
+
+/**
+ * km_experiment_run() - @names: one or more of km_experiments, separated by commas.
+ * @out: release with km_experiment_fini().
+ * Return: 0; -EINVAL for an unknown name (suggested); a simulation's error.
+ */
+int km_experiment_run(struct km_experiment_result *out, const char *names,
+		      const struct km_experiment_cfg *cfg, struct km_diag *diag) KM_MUST_CHECK;
+void km_experiment_fini(struct km_experiment_result *result);
+
+#endif
