@@ -47,7 +47,7 @@ LIB_SRC := $(foreach m,$(MODULES),$(addprefix $(m)/,$($(m)_SRC)))
 TOOL_SRC := $(addprefix tools/,$(tools_SRC))
 
 # Programs that "make check" runs, by the name of their source without .c.
-UNIT := place_test audit_test lib_test arena_test slots_test topo_test ring_test cache_test type_test formats_test consolidate_test store_test policy_test zone_test import_test rules_test estimate_test decision_path_test
+UNIT := place_test audit_test lib_test arena_test slots_test topo_test ring_test cache_test type_test formats_test consolidate_test store_test policy_test zone_test import_test rules_test estimate_test decision_path_test eval_test page_fault_test runtime_test
 MODEL := cache_model_test place_model_test policy_model_test theorem1_test sched_model_test import_sample_test
 STRESS := store_stress runtime_stress ring_stress snap_stress park_stress summary_stress
 # Measuring programs of perf/, built by "make perf".
@@ -119,6 +119,8 @@ $(O)/tests/%: $(O)/tests/%.o $(O)/tests/libsupport.a $(O)/libkamino.a
 # The test's own allocators come first, so that it can make them fail.
 $(O)/tests/unit/ring_test: KM_LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=aligned_alloc
 $(addprefix $(O)/tests/unit/,arena_test slots_test topo_test estimate_test): KM_LDFLAGS += -Wl,--wrap=calloc
+$(O)/tests/unit/runtime_test: KM_LDFLAGS += \
+	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=pthread_create
 
 $(O)/perf/%: $(O)/perf/%.o $(O)/libkamino.a
 	$(call say,LD,$@)

@@ -44,7 +44,9 @@ static int start_estimator(struct km_runtime *rt, struct km_diag *diag)
 		return err;
 	if (rt->cfg.estimate_path) {
 		err = km_estimator_load(rt->estimator, rt->cfg.estimate_path, diag);
-		if (err == -ENOENT && diag)
+		if (err && err != -ENOENT)
+			rt->cfg.estimate_path = NULL; /* not ours to write over */
+		else if (err && diag)
 			diag->reason[0] = 0; /* the first run: nothing to load */
 	}
 	table = km_estimator_table(rt->estimator);

@@ -59,7 +59,7 @@ struct km_runtime;
 /**
  * km_runtime_start() - bring up every thread; they wait for work on return.
  * @diag: why it failed, or, on success, a warning in reason ("" = none): for
- *	instance that an estimates file was refused and not used.
+ *	instance that an estimates file was refused: then it is neither used nor written over.
  *
  * Context: a thread started with lib/snap.h. Allocates.
  * Return: 0; -EINVAL for a bad size; -ENOMEM; -ENODEV.
