@@ -329,10 +329,29 @@ static void submit(struct replay *r, uint64_t job_idx, uint64_t due_ns)
 	}
 }
 
+static uint64_t distance(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : b - a;
+}
+
+/* What the dispatcher predicted, against what came of it. */
+static void judge(struct km_replay_result *result, const struct km_req *req)
+{
+	const struct km_decision *d = &req->decision;
+	uint64_t predicted_ns = d->wait_ns + d->remaining_ns + d->processing_ns;
+	uint64_t real_ns = req->end_ns - km_min_u64(d->decided_ns, req->end_ns);
+
+	result->top_predicted_right += req->top_hit == d->top_hit;
+	result->time_error_ns += distance(d->processing_ns, req->end_ns - req->start_ns);
+	result->finish_predicted_ns += predicted_ns;
+	result->finish_real_ns += real_ns;
+	result->finish_error_ns += distance(predicted_ns, real_ns);
+}
+
 static void measure(struct replay *r, const struct km_req *req)
 {
 	struct km_replay_result *result = r->result;
-	uint64_t took_ns = req->end_ns - req->start_ns, guess_ns = req->decision.processing_ns;
+	uint64_t took_ns = req->end_ns - req->start_ns;
 
 	result->measured++;
 	km_hist_add(&result->latency_ns, req->end_ns - km_min_u64(req->due_ns, req->end_ns));
@@ -344,8 +363,7 @@ static void measure(struct replay *r, const struct km_req *req)
 	result->uncached += req->uncached;
 	result->conflicts += req->conflicts;
 	result->gave_up += req->outcome == KM_GAVE_UP;
-	result->top_predicted_right += req->top_hit == req->decision.top_hit;
-	result->time_error_ns += guess_ns > took_ns ? guess_ns - took_ns : took_ns - guess_ns;
+	judge(result, req);
 	if (req->fault_nr != UINT32_MAX) {
 		result->steady_misses++;
 		result->steady_faults += req->fault_nr;

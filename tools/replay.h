@@ -82,6 +82,8 @@ struct km_replay_result {
 	uint64_t top_hits, rule_hits, rule_misses, uncached, conflicts, gave_up;
 	uint64_t top_predicted_right; /* top-level hits and misses */
 	uint64_t time_error_ns; /* |predicted - real| processing time, summed */
+	/* from the decision to the end: the sum of the three terms, and what came of it */
+	uint64_t finish_predicted_ns, finish_real_ns, finish_error_ns;
 	uint64_t steady_misses, steady_faults;
 	uint64_t elapsed_ns; /* first to last measured completion */
 	double cache_bytes_mean; /* of the agents, over time */

@@ -163,6 +163,11 @@ static void explain(const struct run_world *w, const struct run_outcome *out)
 	       ms(req->end_ns - km_min_u64(req->due_ns, req->end_ns)));
 }
 
+static double per_request_us(uint64_t sum_ns, const struct km_replay_result *r)
+{
+	return r->measured ? (double)sum_ns / 1e3 / (double)r->measured : 0;
+}
+
 static json_t *us_of(const struct km_hist *hist)
 {
 	return json_pack("{s:f,s:f,s:f,s:f,s:f}", "mean", km_hist_mean(hist) / 1e3, "p50",
@@ -243,6 +248,11 @@ static json_t *outcome_json(const struct run_world *w, const struct run_outcome 
 			    json_real(ratio(r->top_predicted_right, r->measured)));
 	json_object_set_new(doc, "time_error",
 			    json_real(ratio(r->time_error_ns, r->processing_ns.sum)));
+	json_object_set_new(doc, "finish_predicted_us",
+			    json_real(per_request_us(r->finish_predicted_ns, r)));
+	json_object_set_new(doc, "finish_real_us", json_real(per_request_us(r->finish_real_ns, r)));
+	json_object_set_new(doc, "finish_error",
+			    json_real(ratio(r->finish_error_ns, r->finish_real_ns)));
 	json_object_set_new(doc, "steady_misses", json_integer((json_int_t)r->steady_misses));
 	json_object_set_new(doc, "steady_minor_faults", json_integer((json_int_t)r->steady_faults));
 	json_object_set_new(doc, "types", json_integer((json_int_t)out->stats.types_interned));
