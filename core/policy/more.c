@@ -42,45 +42,59 @@ static uint64_t future_ns(const struct km_view *view, const struct km_type *type
 		return est->type_hit_ns[type->key.id];
 	for (r = 0; r < view->rule_nr; r++)
 		ns += km_view_bit(km_view_row(view->future[KM_CACHE_RULE], view, type->rule[r].id),
-				  agent_idx) ?
-			      est->rule_hit_ns[r] :
-			      est->rule_miss_ns[r];
+				  agent_idx)
+			      ? est->rule_hit_ns[r]
+			      : est->rule_miss_ns[r];
 	return ns;
+}
+
+struct candidate {
+	uint64_t sum_ns;
+	uint32_t agent_idx, queued_nr;
+	bool top_hit;
+};
+
+/* LatCache's strict order. */
+static bool is_better(const struct candidate *a, const struct candidate *b)
+{
+	if (a->sum_ns != b->sum_ns)
+		return a->sum_ns < b->sum_ns;
+	if (a->top_hit != b->top_hit)
+		return a->top_hit;
+	if (a->queued_nr != b->queued_nr)
+		return a->queued_nr < b->queued_nr;
+	return a->agent_idx < b->agent_idx;
 }
 
 /* Algorithm 1 with another processing time; ties as LatCache's. */
 static uint32_t finish_first(const struct km_view *view, const struct km_type *type,
 			     struct km_pick *pick, bool future)
 {
-	uint64_t best_ns = UINT64_MAX, second_ns = UINT64_MAX, took, sum;
-	uint32_t a, best = KM_NO_AGENT, second = KM_NO_AGENT;
-	bool hit, best_hit = false;
+	struct candidate best = { .sum_ns = UINT64_MAX, .agent_idx = KM_NO_AGENT };
+	struct candidate second = best, c;
+	uint32_t a;
 
 	for (a = open_from(view, 0); a != KM_NO_AGENT; a = open_from(view, a + 1)) {
-		took = future ? future_ns(view, type, a) : view->exact_ns[a];
-		sum = view->wait_ns[a] + km_view_remaining_ns(view, a) + took;
-		hit = km_view_augmented(view, KM_CACHE_TOP, type->key.id, a);
-		if (sum < best_ns || best == KM_NO_AGENT ||
-		    (sum == best_ns && (hit > best_hit ||
-					(hit == best_hit &&
-					 view->queued_nr[a] < view->queued_nr[best])))) {
+		c.agent_idx = a;
+		c.queued_nr = view->queued_nr[a];
+		c.top_hit = km_view_augmented(view, KM_CACHE_TOP, type->key.id, a);
+		c.sum_ns = view->wait_ns[a] + km_view_remaining_ns(view, a) +
+			   (future ? future_ns(view, type, a) : view->exact_ns[a]);
+		if (is_better(&c, &best)) {
 			second = best;
-			second_ns = best_ns;
-			best = a;
-			best_ns = sum;
-			best_hit = hit;
-		} else if (sum < second_ns) {
-			second = a;
-			second_ns = sum;
+			best = c;
+		} else if (is_better(&c, &second)) {
+			second = c;
 		}
 	}
-	km_pick_describe(view, type, pick, best);
-	if (best == KM_NO_AGENT)
-		return best;
-	pick->processing_ns = future ? future_ns(view, type, best) : view->exact_ns[best];
-	pick->runner_up_idx = second;
-	pick->margin_ns = second == KM_NO_AGENT ? UINT64_MAX : second_ns - best_ns;
-	return best;
+	a = km_pick_describe(view, type, pick, best.agent_idx);
+	if (a == KM_NO_AGENT)
+		return a;
+	pick->processing_ns = future ? future_ns(view, type, a) : view->exact_ns[a];
+	pick->runner_up_idx = second.agent_idx;
+	if (second.agent_idx != KM_NO_AGENT)
+		pick->margin_ns = second.sum_ns - best.sum_ns;
+	return a;
 }
 
 static uint32_t oracle_pick(const struct km_view *view, const struct km_type *type,
@@ -221,10 +235,9 @@ static uint32_t affinity_pick(const struct km_view *view, const struct km_type *
 			most_nr = nr;
 		}
 	}
-	if (best != KM_NO_AGENT &&
-	    (most_nr * 2 < view->rule_nr ||
-	     (most - least > AFFINITY_GAP &&
-	      most * AFFINITY_RATIO_DEN > least * AFFINITY_RATIO_NUM)))
+	if (best != KM_NO_AGENT && (most_nr * 2 < view->rule_nr ||
+				    (most - least > AFFINITY_GAP &&
+				     most * AFFINITY_RATIO_DEN > least * AFFINITY_RATIO_NUM)))
 		best = least_loaded(view, 0);
 	return km_pick_describe(view, type, pick, best);
 }

@@ -45,6 +45,8 @@ struct agent {
 	uint64_t end_ns;
 	bool open;
 	bool has_type[TYPE_NR], has_obj[OBJ_NR];
+	bool will_have_type[TYPE_NR], will_have_obj[OBJ_NR]; /* after the queue; any will do */
+	uint64_t exact_ns; /* of the request at hand; any will do */
 };
 
 struct world {
@@ -55,6 +57,7 @@ struct world {
 	struct km_type type[TYPE_NR];
 	struct agent agent[AGENT_MAX];
 	struct km_view *view;
+	uint64_t exact_ns[AGENT_MAX]; /* what the view is told */
 	struct km_estimates *est[VIEW_NR + 1]; /* each at an address of its own */
 	uint32_t est_nr;
 };
@@ -63,7 +66,8 @@ struct world {
 struct term {
 	bool top_now, top;
 	uint32_t rule_hit_nr;
-	uint64_t wait, remaining, hit, all_miss, by_rule;
+	uint64_t wait, remaining, hit, all_miss, by_rule, by_future, exact;
+	uint64_t load; /* requests, the one in service included */
 };
 
 struct answer {
@@ -138,6 +142,25 @@ static void change_cached(struct world *w, uint32_t a)
 	assert_int_equal(km_view_fold(w->view, a, &digest), 0);
 }
 
+static void change_future(struct world *w, uint32_t a)
+{
+	struct agent *agent = &w->agent[a];
+	uint32_t i;
+
+	for (i = 0; i < TYPE_NR; i++) {
+		agent->will_have_type[i] = below(w, 4) == 0;
+		km_view_note_future(w->view, a, KM_CACHE_TOP, (struct km_key){ i, KM_GEN_FIRST },
+				    agent->will_have_type[i]);
+	}
+	for (i = 0; i < OBJ_NR; i++) {
+		agent->will_have_obj[i] = below(w, 2);
+		km_view_note_future(w->view, a, KM_CACHE_RULE, (struct km_key){ i, KM_GEN_FIRST },
+				    agent->will_have_obj[i]);
+	}
+	agent->exact_ns = random_ns(w);
+	w->exact_ns[a] = agent->exact_ns;
+}
+
 static void push(struct world *w, uint32_t a)
 {
 	struct agent *agent = &w->agent[a];
@@ -207,6 +230,7 @@ static void change_agent(struct world *w, uint32_t a)
 		break;
 	case 6:
 		change_cached(w, a);
+		change_future(w, a);
 		break;
 	default:
 		w->agent[a].open = below(w, 4) > 0;
@@ -230,7 +254,7 @@ static void change_world(struct world *w)
 
 static void open_world(struct world *w, uint64_t seed)
 {
-	struct km_view_cfg cfg = { .type_cap = TYPE_NR, .rule_obj_cap = OBJ_NR };
+	struct km_view_cfg cfg = { .type_cap = TYPE_NR, .rule_obj_cap = OBJ_NR, .future = true };
 	uint32_t a, i, r;
 
 	memset(w, 0, sizeof(*w));
@@ -245,6 +269,7 @@ static void open_world(struct world *w, uint64_t seed)
 	cfg.count_serving = w->count_serving;
 	assert_int_equal(km_view_create(&w->view, &cfg), 0);
 	w->view->now_ns = 1000;
+	w->view->exact_ns = w->exact_ns;
 	for (i = 0; i < TYPE_NR; i++) {
 		w->type[i].key = (struct km_key){ i, KM_GEN_FIRST };
 		w->type[i].hash = km_rand_u64(&w->rand);
@@ -257,6 +282,7 @@ static void open_world(struct world *w, uint64_t seed)
 	for (a = 0; a < w->agent_nr; a++) {
 		w->agent[a].open = true;
 		change_cached(w, a);
+		change_future(w, a);
 		for (i = 0; i < 6; i++)
 			change_agent(w, a);
 	}
@@ -305,7 +331,9 @@ static struct term term_of(const struct world *w, const struct agent *agent, uin
 	t.top_now = agent->has_type[type];
 	t.top = t.top_now || is_coming_type(w, agent, type);
 	t.hit = est->type_hit_ns[type];
-	t.all_miss = t.by_rule = est->build_ns;
+	t.exact = agent->exact_ns;
+	t.load = agent->queue_nr + agent->busy;
+	t.all_miss = t.by_rule = t.by_future = est->build_ns;
 	for (i = 0; i < w->rule_nr; i++) {
 		obj = w->type[type].rule[i].id;
 		t.all_miss += est->rule_miss_ns[i];
@@ -315,7 +343,11 @@ static struct term term_of(const struct world *w, const struct agent *agent, uin
 		} else {
 			t.by_rule += est->rule_miss_ns[i];
 		}
+		t.by_future += agent->will_have_obj[obj] ? est->rule_hit_ns[i]
+							 : est->rule_miss_ns[i];
 	}
+	if (agent->will_have_type[type])
+		t.by_future = est->type_hit_ns[type];
 	return t;
 }
 
@@ -431,17 +463,24 @@ static uint32_t oracle_random(const struct world *w, struct km_rand rand)
 	return nr ? list[km_rand_below(&rand, nr)] : UINT32_MAX;
 }
 
-/* Rendezvous hashing with the finaliser of splitmix64, open or not. */
+/* Rendezvous hashing: the finaliser of splitmix64 over type and agent. */
+static uint64_t oracle_mix(uint64_t hash, uint32_t a)
+{
+	uint64_t mix = hash + UINT64_C(0xd1342543de82ef95) * a + UINT64_C(0x9e3779b97f4a7c15);
+
+	mix = (mix ^ mix >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	mix = (mix ^ mix >> 27) * UINT64_C(0x94d049bb133111eb);
+	return mix ^ mix >> 31;
+}
+
+/* Open or not. */
 static uint32_t oracle_home(const struct world *w, uint64_t hash)
 {
 	uint64_t mix, most = 0;
 	uint32_t a, home = 0;
 
 	for (a = 0; a < w->agent_nr; a++) {
-		mix = hash + UINT64_C(0xd1342543de82ef95) * a + UINT64_C(0x9e3779b97f4a7c15);
-		mix = (mix ^ mix >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-		mix = (mix ^ mix >> 27) * UINT64_C(0x94d049bb133111eb);
-		mix ^= mix >> 31;
+		mix = oracle_mix(hash, a);
 		if (mix > most) {
 			most = mix;
 			home = a;
@@ -450,29 +489,129 @@ static uint32_t oracle_home(const struct world *w, uint64_t hash)
 	return home;
 }
 
+/* The open agent with the fewest requests, going round from @from. */
+static uint32_t oracle_shortest(const struct world *w, const struct term *term, uint32_t from)
+{
+	uint32_t i, a, best = UINT32_MAX;
+
+	for (i = 0; i < w->agent_nr; i++) {
+		a = (from + i) % w->agent_nr;
+		if (w->agent[a].open && (best == UINT32_MAX || term[a].load < term[best].load))
+			best = a;
+	}
+	return best;
+}
+
+/* Two draws, each moved on to the next open agent; the first wins a tie. */
+static uint32_t oracle_two_choices(const struct world *w, const struct term *term,
+				   struct km_rand rand)
+{
+	uint32_t first = (uint32_t)km_rand_below(&rand, w->agent_nr);
+	uint32_t second = (uint32_t)km_rand_below(&rand, w->agent_nr);
+
+	first = oracle_turn(w, first);
+	second = oracle_turn(w, second);
+	if (first == UINT32_MAX)
+		return first;
+	return term[second].load < term[first].load ? second : first;
+}
+
+static uint32_t oracle_bounded(const struct world *w, const struct term *term, uint64_t hash)
+{
+	uint64_t all = 1, mix, most = 0;
+	uint32_t a, best = UINT32_MAX;
+
+	for (a = 0; a < w->agent_nr; a++)
+		all += term[a].load;
+	for (a = 0; a < w->agent_nr; a++) {
+		/* load below all * 5/4 / agents, rounded up */
+		if (!w->agent[a].open ||
+		    term[a].load >= (all * 5 + 4 * w->agent_nr - 1) / (4 * w->agent_nr))
+			continue;
+		mix = oracle_mix(hash, a);
+		if (best == UINT32_MAX || mix > most) {
+			most = mix;
+			best = a;
+		}
+	}
+	return best == UINT32_MAX ? oracle_shortest(w, term, 0) : best;
+}
+
+static uint32_t oracle_affinity(const struct world *w, const struct term *term)
+{
+	uint64_t least = UINT64_MAX, most = 0, nr, best_nr = 0;
+	uint32_t a, best = UINT32_MAX;
+
+	for (a = 0; a < w->agent_nr; a++) {
+		if (!w->agent[a].open)
+			continue;
+		least = term[a].load < least ? term[a].load : least;
+		most = term[a].load > most ? term[a].load : most;
+		nr = term[a].top ? w->rule_nr + 1 : term[a].rule_hit_nr;
+		if (best == UINT32_MAX || nr > best_nr ||
+		    (nr == best_nr && term[a].load < term[best].load)) {
+			best = a;
+			best_nr = nr;
+		}
+	}
+	if (best == UINT32_MAX)
+		return best;
+	if (2 * best_nr < w->rule_nr || (most > least + 8 && 2 * most > 3 * least))
+		return oracle_shortest(w, term, 0);
+	return best;
+}
+
+static bool is_named(const struct km_policy *policy, const char *name)
+{
+	return !strcmp(policy->name, name);
+}
+
+/* Of policies that compare no sums. */
+static uint32_t oracle_unweighed(const struct world *w, const struct km_policy *policy,
+				 uint32_t type, const struct term *term, const struct km_pick *pick)
+{
+	if (is_named(policy, "rr") || is_named(policy, "protean"))
+		return oracle_turn(w, pick->turn);
+	if (is_named(policy, "random"))
+		return oracle_random(w, pick->rand);
+	if (is_named(policy, "hash-ws"))
+		return oracle_home(w, w->type[type].hash);
+	if (is_named(policy, "jsq"))
+		return oracle_shortest(w, term, pick->turn);
+	if (is_named(policy, "p2c"))
+		return oracle_two_choices(w, term, pick->rand);
+	if (is_named(policy, "bounded-hash"))
+		return oracle_bounded(w, term, w->type[type].hash);
+	if (is_named(policy, "affinity"))
+		return oracle_affinity(w, term);
+	fail_msg("policy %s has no oracle", policy->name);
+	return UINT32_MAX;
+}
+
 static struct answer oracle(const struct world *w, const struct km_policy *policy, uint32_t type,
 			    const struct term *term, const struct km_pick *pick)
 {
+	const bool exact = is_named(policy, "oracle"), future = is_named(policy, "latcache-future");
+	const bool request = is_named(policy, "latcache-request"),
+		   naive = is_named(policy, "naive");
 	struct answer of[AGENT_MAX];
-	uint32_t a, agent;
+	uint32_t a;
 
-	for (a = 0; a < w->agent_nr; a++)
-		of[a] = as_rule(w, &term[a], a);
-	if (!strcmp(policy->name, "latcache-rule"))
-		return oracle_latcache(w, of);
-	if (!strcmp(policy->name, "random"))
-		agent = oracle_random(w, pick->rand);
-	else if (!strcmp(policy->name, "hash-ws"))
-		agent = oracle_home(w, w->type[type].hash);
-	else if (!strcmp(policy->name, "rr") || !strcmp(policy->name, "protean"))
-		agent = oracle_turn(w, pick->turn);
-	else {
-		for (a = 0; a < w->agent_nr; a++)
-			of[a] = !strcmp(policy->name, "naive") ? as_naive(w, &term[a], a)
-							       : as_request(w, &term[a], a);
-		return oracle_latcache(w, of);
+	if (!exact && !future && !request && !naive && !is_named(policy, "latcache-rule")) {
+		a = oracle_unweighed(w, policy, type, term, pick);
+		return a == UINT32_MAX ? nobody : as_rule(w, &term[a], a);
 	}
-	return agent == UINT32_MAX ? nobody : of[agent];
+	for (a = 0; a < w->agent_nr; a++) {
+		if (request)
+			of[a] = as_request(w, &term[a], a);
+		else if (naive)
+			of[a] = as_naive(w, &term[a], a);
+		else
+			of[a] = as_rule(w, &term[a], a);
+		if (exact || future)
+			of[a].processing = exact ? term[a].exact : term[a].by_future;
+	}
+	return oracle_latcache(w, of);
 }
 
 /* ---- the comparison --------------------------------------------------------------- */
@@ -505,6 +644,16 @@ static void compare(struct world *w, const struct km_policy *policy, uint32_t ty
 	check(w, policy, pick->rule_hit_nr, want.rule_hit_nr, "the number of rule hits");
 }
 
+/* The @nth policy of both lists; NULL = no more. */
+static const struct km_policy *policy_at(uint32_t nth)
+{
+	uint32_t nr = 0;
+
+	while (km_policies[nr])
+		nr++;
+	return nth < nr ? km_policies[nth] : km_policies_more[nth - nr];
+}
+
 static void look_at_views(struct world *w)
 {
 	struct km_pick pick[16];
@@ -512,15 +661,15 @@ static void look_at_views(struct world *w)
 	uint32_t v, p, a, type;
 
 	memset(pick, 0, sizeof(pick));
-	for (p = 0; km_policies[p]; p++)
+	for (p = 0; policy_at(p); p++)
 		km_rand_init(&pick[p].rand, w->seed);
 	for (v = 0; v < VIEW_NR; v++) {
 		change_world(w);
 		type = (uint32_t)below(w, TYPE_NR);
 		for (a = 0; a < w->agent_nr; a++)
 			term[a] = term_of(w, &w->agent[a], type);
-		for (p = 0; km_policies[p]; p++)
-			compare(w, km_policies[p], type, term, &pick[p]);
+		for (p = 0; policy_at(p); p++)
+			compare(w, policy_at(p), type, term, &pick[p]);
 	}
 }
 

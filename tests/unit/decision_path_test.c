@@ -469,38 +469,43 @@ static void take_turns(struct stage *s)
 
 static struct stage stage;
 
+static void count_policy(const struct km_policy *policy, uint64_t seed)
+{
+	const struct km_types_stats *types;
+	struct km_dispatcher *d;
+
+	open_stage(&stage, policy, seed);
+	reset_counters();
+	take_turns(&stage);
+	d = &stage.rt->dispatcher;
+	types = km_types_stats(d->types);
+	/* It was the path that was meant: every kind of type, all decided and ended. */
+	assert_int_equal(d->accepted, DECISION_NR);
+	assert_int_equal(d->completed, DECISION_NR);
+	assert_int_equal(km_records_nr(d->records), DECISION_NR);
+	assert_true(types->recycled > DECISION_NR / 50);
+	assert_true(types->rule_recycled > DECISION_NR / 50);
+	if (alloc_nr || lock_nr || syscall_nr)
+		fail_msg("%s: %llu allocations, %llu locks, %llu system calls (the last was %d)",
+			 policy->name, (unsigned long long)alloc_nr, (unsigned long long)lock_nr,
+			 (unsigned long long)syscall_nr, last_syscall);
+	close_stage(&stage);
+}
+
 static void a_decision_allocates_locks_and_calls_nothing(void **state)
 {
 	const char *text = getenv("SEED");
 	uint64_t seed = text ? strtoull(text, NULL, 0) : 1;
-	const struct km_types_stats *types;
-	struct km_dispatcher *d;
 	uint32_t p;
 
 	(void)state;
 	printf("# SEED=%llu, allocations and locks %s, system calls %s\n", (unsigned long long)seed,
 	       COUNTED ? "counted" : "not counted under a sanitizer",
-	       syscalls_are_counted() ? "counted" : "not counted: no syscall user dispatch");
-	for (p = 0; km_policies[p]; p++) {
-		open_stage(&stage, km_policies[p], seed + p);
-		reset_counters();
-		take_turns(&stage);
-		d = &stage.rt->dispatcher;
-		types = km_types_stats(d->types);
-		/* It was the path that was meant: every kind of type, all decided and ended. */
-		assert_int_equal(d->accepted, DECISION_NR);
-		assert_int_equal(d->completed, DECISION_NR);
-		assert_int_equal(km_records_nr(d->records), DECISION_NR);
-		assert_true(types->recycled > DECISION_NR / 50);
-		assert_true(types->rule_recycled > DECISION_NR / 50);
-		assert_int_equal(alloc_nr, 0);
-		assert_int_equal(lock_nr, 0);
-		if (syscall_nr)
-			fail_msg("%s: %llu system calls, the last was number %d",
-				 km_policies[p]->name, (unsigned long long)syscall_nr,
-				 last_syscall);
-		close_stage(&stage);
-	}
+	       syscalls_are_counted() ? "counted" : "not counted");
+	for (p = 0; km_policies[p]; p++)
+		count_policy(km_policies[p], seed + p);
+	for (p = 0; km_policies_more[p]; p++)
+		count_policy(km_policies_more[p], seed + 100 + p);
 }
 
 /* volatile: the compiler would take an unused allocation away */

@@ -632,6 +632,9 @@ static void every_policy_is_found_by_its_name(void **state)
 		assert_true(strlen(km_policies[i]->summary) > 0);
 	}
 	assert_null(km_policies[i]);
+	for (i = 0; km_policies_more[i]; i++)
+		assert_ptr_equal(km_policy_find(km_policies_more[i]->name), km_policies_more[i]);
+	assert_true(i >= 6);
 	assert_null(km_policy_find("latcache"));
 	assert_null(km_policy_find(""));
 	assert_null(km_policy_find("RR"));
