@@ -37,14 +37,16 @@ numa_SRC := topo.c
 alloc_SRC := arena.c slots.c
 cache_SRC := cache.c digest.c
 core_SRC := type.c estimate.c view.c sched.c record.c eval.c agent.c dispatcher.c \
-	estimator_thread.c runtime.c policy/policies.c policy/blind.c policy/latcache.c policy/more.c
+	estimator_thread.c runtime.c stage.c policy/policies.c policy/blind.c policy/latcache.c policy/more.c
 place_SRC := csv.c dict.c import_csv.c import_sqlite.c inventory.c res.c rules.c rules_default.c trace.c zone.c zone_data.c zone_fleet.c zone_gen.c \
 	agent.c audit.c consolidate.c kernels.c objects.c place.c preload.c rule_bind.c rule_eval.c serve.c store_memory.c view.c
 sim_SRC := costs.c costs_file.c experiment.c judge.c paper.c serve.c sim.c sweep.c zone.c zone_file.c zones.c
-tools_SRC := build.c json.c main.c replay.c run.c run_report.c run_world.c sim.c topo.c trace.c trace_stat.c version.c
+tools_SRC := bench.c build.c json.c main.c replay.c run.c run_report.c run_world.c sim.c topo.c trace.c trace_stat.c version.c
 MODULES := lib ring numa alloc cache core place sim
 LIB_SRC := $(foreach m,$(MODULES),$(addprefix $(m)/,$($(m)_SRC)))
-TOOL_SRC := $(addprefix tools/,$(tools_SRC))
+# Benchmarks of perf/ that are part of the command.
+bench_SRC := dispatch_bench.c dispatch_play.c dispatch_rivals.c dispatch_world.c
+TOOL_SRC := $(addprefix tools/,$(tools_SRC)) $(addprefix perf/,$(bench_SRC))
 
 # Programs that "make check" runs, by the name of their source without .c.
 UNIT := place_test audit_test lib_test arena_test slots_test topo_test ring_test cache_test type_test formats_test consolidate_test store_test policy_test zone_test import_test rules_test estimate_test decision_path_test eval_test page_fault_test runtime_test
@@ -55,7 +57,7 @@ PERF := rules_probe slots_probe
 # Programs that "make fuzz" runs.
 FUZZ := formats_fuzz
 # Scripts that "make check" runs; they print TAP and find the binary in $$KAMINO.
-SCRIPTS := tests/cli/run_test.py scripts/check-litmus.sh tests/cli/topo_test.sh
+SCRIPTS := tests/cli/run_test.py scripts/check-litmus.sh tests/cli/topo_test.sh tests/cli/bench_test.py
 
 TESTS := $(addprefix $(O)/tests/unit/,$(UNIT)) $(addprefix $(O)/tests/model/,$(MODEL))
 STRESS_TESTS := $(addprefix $(O)/tests/stress/,$(STRESS))

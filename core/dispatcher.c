@@ -147,8 +147,7 @@ static void name_type(struct km_runtime *rt, const struct km_type *type)
 		atomic_store_explicit(name, type->hash, memory_order_relaxed);
 }
 
-/* Types for all parts, or none. */
-static bool classify(struct km_runtime *rt, struct km_req *req)
+bool km_dispatch_classify(struct km_runtime *rt, struct km_req *req)
 {
 	struct km_dispatcher *d = &rt->dispatcher;
 	struct km_req *part, *undo;
@@ -165,6 +164,15 @@ static bool classify(struct km_runtime *rt, struct km_req *req)
 	return true;
 }
 
+uint32_t km_dispatch_place(struct km_runtime *rt, struct km_req *req)
+{
+	uint32_t agent_idx = km_sched_arrive(rt->dispatcher.sched, req);
+
+	if (agent_idx != KM_NO_AGENT && !hand_over(rt, agent_idx))
+		return KM_NO_AGENT;
+	return agent_idx;
+}
+
 /*
  * One request through the decision path; false when no type id is free for it
  * now. The time ends with the handle in the ring: waking a parked agent is a
@@ -175,16 +183,13 @@ static bool decide(struct km_runtime *rt, struct km_req *req)
 	struct km_dispatcher *d = &rt->dispatcher;
 	uint64_t start_ns = km_clock_ns();
 	uint32_t agent_idx;
-	bool pushed = false;
 
-	if (!classify(rt, req))
+	if (!km_dispatch_classify(rt, req))
 		return false;
 	d->view->now_ns = start_ns;
-	agent_idx = km_sched_arrive(d->sched, req);
-	if (agent_idx != KM_NO_AGENT)
-		pushed = hand_over(rt, agent_idx);
+	agent_idx = km_dispatch_place(rt, req);
 	km_hist_add(&d->decision_ns, km_clock_ns() - start_ns);
-	if (pushed)
+	if (agent_idx != KM_NO_AGENT)
 		km_park_wake(&rt->agent[agent_idx]->park, KM_WAKE_WORK);
 	return true;
 }
@@ -238,18 +243,33 @@ static bool take_arrivals(struct km_runtime *rt)
 	return nr;
 }
 
-bool km_dispatch_some(struct km_runtime *rt)
+void km_dispatch_enter(struct km_runtime *rt)
 {
-	struct km_dispatcher *d = &rt->dispatcher;
-	bool done;
-
 	km_snap_enter();
-	d->view->est = km_snap_read(&rt->estimates);
-	done = look_at_all(rt);
-	done |= retry_waiting(rt);
-	done |= take_arrivals(rt);
+	rt->dispatcher.view->est = km_snap_read(&rt->estimates);
+}
+
+bool km_dispatch_look(struct km_runtime *rt)
+{
+	bool done = look_at_all(rt);
+
+	return retry_waiting(rt) || done;
+}
+
+void km_dispatch_leave(void)
+{
 	km_snap_leave();
 	km_snap_quiesce();
+}
+
+bool km_dispatch_some(struct km_runtime *rt)
+{
+	bool done;
+
+	km_dispatch_enter(rt);
+	done = km_dispatch_look(rt);
+	done |= take_arrivals(rt);
+	km_dispatch_leave();
 	return done;
 }
 

@@ -119,6 +119,20 @@ void *km_estimator_main(void *rt);
 int km_dispatcher_init(struct km_runtime *rt) KM_MUST_CHECK;
 void km_dispatcher_fini(struct km_runtime *rt);
 
+/** km_dispatch_enter() - begin a turn: a snapshot section, with the estimates of now. */
+void km_dispatch_enter(struct km_runtime *rt);
+/** km_dispatch_look() - what the agents did, and what waited for them. Return: whether any. */
+bool km_dispatch_look(struct km_runtime *rt);
+/** km_dispatch_classify() - types for all parts, or none. Return: whether there were ids. */
+bool km_dispatch_classify(struct km_runtime *rt, struct km_req *req);
+/**
+ * km_dispatch_place() - decide and push; the view's time is set.
+ * Return: the agent that was pushed something, for the wake; or KM_NO_AGENT.
+ */
+uint32_t km_dispatch_place(struct km_runtime *rt, struct km_req *req);
+/** km_dispatch_leave() - end the turn; no snapshot is held any more. */
+void km_dispatch_leave(void);
+
 /** km_dispatch_some() - one turn of the dispatcher's loop. Return: whether anything was done. */
 bool km_dispatch_some(struct km_runtime *rt);
 

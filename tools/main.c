@@ -17,6 +17,7 @@ static const struct verb {
 } verbs[] = {
 	{ "run", "serve a zone's requests with the real runtime, audited", km_verb_run },
 	{ "sim", "a zone in virtual time, every policy; the paper's evaluation", km_verb_sim },
+	{ "bench", "what one decision costs, beside the floor and the naive way", km_verb_bench },
 	{ "topo", "this machine, or a pretended one, and which thread runs where", km_verb_topo },
 	{ "trace", "make traces and fleets, and look into them", km_verb_trace },
 	{ "version", "version, libraries and features of this binary", km_verb_version },

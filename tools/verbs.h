@@ -18,6 +18,7 @@ enum {
 	KM_EXIT_USAGE = 2,
 };
 
+int km_verb_bench(int argc, char **argv);
 int km_verb_run(int argc, char **argv);
 int km_verb_sim(int argc, char **argv);
 int km_verb_topo(int argc, char **argv);

@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""kamino bench: each benchmark for about a second, its document checked; bad input. TAP on stdout."""
+import os
+
+import tap
+from tap import Skip, run, run_json
+
+SMALL = ("bench", "dispatch", "--samples", "4000", "--rate", "200k")
+
+
+def check_hist(hist, samples):
+    assert set(hist) >= {"min", "p50", "p90", "p99", "p999", "max", "samples"}, hist
+    assert hist["samples"] >= samples, hist
+    assert 0 <= hist["min"] <= hist["p50"] <= hist["p90"] <= hist["p99"] <= hist["p999"] <= hist["max"], hist
+
+
+def check_result(result, agents, rules, policy, samples=4000):
+    assert (result["agents"], result["rules"], result["policy"]) == (agents, rules, policy), result
+    for key in ("decision_ns", "single_ns", "classify_ns", "path_ns"):
+        check_hist(result[key], samples)
+    check_hist(result["look_ns"], samples // result["batch"])
+    assert result["decision_ns"]["p50"] > 0 and result["floor_ns"] > 0 and result["naive_ns"] > 0
+    ratio = result["decision_ns"]["p50"] / result["floor_ns"]
+    assert abs(result["ratio_to_floor"] - ratio) < 1e-6 * ratio
+    assert result["timer_ns"] > 0 and 0 < result["histogram_error"] < 0.1
+    assert 0 < result["top_hit_share"] <= 1 and result["completed_per_s"] > 0
+    assert result["timed"].startswith(("each decision", "batches of %d" % result["batch"]))
+    assert int(result["checksum"], 16) != 0
+
+
+def every_cell_of_the_lists_is_there_and_checked():
+    doc, _ = run_json(*SMALL, "--agents", "1,4,70", "--rules", "0,20", "--types", "130",
+                      "--policy", "latcache-rule,latcache-request")
+    assert doc["schema"].startswith("kamino") and doc["command"] == "bench dispatch"
+    assert doc["host"]["cpu"] and doc["host"]["revision"] and doc["params"]["types"] == 130
+    want = [(a, r, p) for p in ("latcache-rule", "latcache-request") for r in (0, 20) for a in (1, 4, 70)]
+    assert len(doc["results"]) == len(want)
+    for result, cell in zip(doc["results"], want):
+        check_result(result, *cell)
+        # The naive way came to the same answers by other means.
+        assert result["naive_checked"] > 0
+
+
+def policies_that_hold_requests_back_are_measured_too():
+    doc, _ = run_json(*SMALL, "--agents", "1,8", "--types", "130",
+                      "--policy", "protean,hash-ws,random,rr,naive")
+    assert len(doc["results"]) == 10
+    for result in doc["results"]:
+        for key in ("decision_ns", "path_ns"):
+            check_hist(result[key], 4000)
+
+
+def depth_and_changed_agents_show():
+    doc, _ = run_json(*SMALL, "--agents", "64", "--types", "130", "--depth", "7", "--changed", "0.5")
+    result = doc["results"][0]
+    check_result(result, 64, 20, "latcache-rule")
+    assert result["in_flight"] == 64 * 7 + result["batch"]
+    assert result["changed_per_look"] > 20, result["changed_per_look"]
+
+
+def text_names_the_units_and_the_timer():
+    out, _ = run(*SMALL, "--agents", "4", "--types", "130", "--no-naive")
+    assert "latcache-rule" in out and "ns a decision" in out and "a reading" in out
+
+
+def bad_input_is_refused_with_its_reason():
+    for args, says in (
+            (("bench",), "usage"),
+            (("bench", "dispach"), "dispach"),
+            (("bench", "dispatch", "--agents", "0"), "size"),
+            (("bench", "dispatch", "--agents", "4,x"), "4,x"),
+            (("bench", "dispatch", "--agents", "-4"), "-4"),
+            (("bench", "dispatch", "--agents", ""), "list"),
+            (("bench", "dispatch", "--rules", "65"), "65"),
+            (("bench", "dispatch", "--types", "1"), "types"),
+            (("bench", "dispatch", "--depth", "0"), "depth"),
+            (("bench", "dispatch", "--policy", "latcache-rules"), "did you mean 'latcache-rule'"),
+            (("bench", "dispatch", "--cpu", "99999"), "not allowed"),
+            (("bench", "dispatch", "--cpu", "0", "--agents-cpu", "0"), "CPU"),
+            (("bench", "dispatch", "--sample", "9"), "did you mean"),
+            # more than any memory holds
+            (("bench", "dispatch", "--agents", "400000", "--types", "2000000", "--depth", "1"), "MiB"),
+            (("bench", "dispatch", "--agents", "1048576", "--depth", "4000"), "requests inside")):
+        out, err = run(*args, code=2)
+        assert says in err, "no '%s' in: %s" % (says, err)
+
+
+def one_cpu_alone_is_enough():
+    if not hasattr(os, "sched_setaffinity"):
+        raise Skip("no affinity on this system")
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        doc, _ = run_json("bench", "dispatch", "--agents", "4", "--types", "130", "--samples", "500",
+                          "--rate", "20k")
+    finally:
+        os.sched_setaffinity(0, allowed)
+    check_result(doc["results"][0], 4, 20, "latcache-rule", 500)
+
+
+tap.main([every_cell_of_the_lists_is_there_and_checked,
+          policies_that_hold_requests_back_are_measured_too,
+          depth_and_changed_agents_show,
+          text_names_the_units_and_the_timer,
+          bad_input_is_refused_with_its_reason,
+          one_cpu_alone_is_enough])
