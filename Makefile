@@ -40,7 +40,7 @@ core_SRC := type.c estimate.c view.c sched.c record.c eval.c agent.c dispatcher.
 	estimator_thread.c runtime.c stage.c policy/policies.c policy/blind.c policy/latcache.c policy/more.c
 place_SRC := csv.c dict.c import_csv.c import_sqlite.c inventory.c res.c rules.c rules_default.c trace.c zone.c zone_data.c zone_fleet.c zone_gen.c \
 	agent.c audit.c consolidate.c kernels.c objects.c place.c preload.c rule_bind.c rule_eval.c serve.c store_memory.c view.c
-sim_SRC := costs.c costs_file.c experiment.c judge.c paper.c serve.c sim.c sweep.c zone.c zone_file.c zones.c
+sim_SRC := costs.c costs_file.c experiment.c judge.c paper.c serve.c sim.c sweep.c trace_source.c zone.c zone_file.c zones.c
 tools_SRC := bench.c build.c json.c main.c replay.c run.c run_report.c run_world.c sim.c topo.c trace.c trace_stat.c version.c
 MODULES := lib ring numa alloc cache core place sim
 LIB_SRC := $(foreach m,$(MODULES),$(addprefix $(m)/,$($(m)_SRC)))
@@ -49,7 +49,7 @@ bench_SRC := dispatch_bench.c dispatch_play.c dispatch_rivals.c dispatch_world.c
 TOOL_SRC := $(addprefix tools/,$(tools_SRC)) $(addprefix perf/,$(bench_SRC))
 
 # Programs that "make check" runs, by the name of their source without .c.
-UNIT := place_test audit_test lib_test arena_test slots_test topo_test ring_test cache_test type_test formats_test consolidate_test store_test policy_test zone_test import_test rules_test estimate_test decision_path_test eval_test page_fault_test runtime_test
+UNIT := sim_test place_test audit_test lib_test arena_test slots_test topo_test ring_test cache_test type_test formats_test consolidate_test store_test policy_test zone_test import_test rules_test estimate_test decision_path_test eval_test page_fault_test runtime_test
 MODEL := cache_model_test place_model_test policy_model_test theorem1_test sched_model_test import_sample_test
 STRESS := store_stress runtime_stress ring_stress snap_stress park_stress summary_stress
 # Measuring programs of perf/, built by "make perf".

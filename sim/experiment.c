@@ -28,6 +28,16 @@ struct exp {
 	int err;
 };
 
+static bool is_wanted(const struct exp *x, const struct km_policy *policy)
+{
+	uint32_t i;
+
+	for (i = 0; i < x->cfg->policy_nr; i++)
+		if (x->cfg->policy[i] == policy)
+			return true;
+	return !x->cfg->policy_nr;
+}
+
 /* What sets one simulation apart from the plain one. */
 struct how {
 	uint32_t agent_nr;
@@ -171,7 +181,7 @@ static double p90(const struct km_sim_result *r)
 
 static double hit_pct(const struct km_sim_result *r)
 {
-	return r->completed ? 100 * (double)r->top_hits / (double)r->completed : 0;
+	return r->measured ? 100 * (double)r->top_hits / (double)r->measured : 0;
 }
 
 /* By how much @ours is less than @base, in % of it. */
@@ -198,7 +208,7 @@ static void pool(struct exp *x, const struct km_policy *policy, const struct how
 
 		wait += (double)r->wait.sum;
 		processing += (double)r->processing.sum;
-		nr += (double)r->completed;
+		nr += (double)r->measured;
 		km_hist_merge(&out->latency, &r->latency);
 	}
 	out->wait_ns = nr > 0 ? wait / nr : 0;
@@ -297,6 +307,8 @@ static void table3(struct exp *x)
 		const struct km_paper_policy *p = &km_paper_policy[i];
 		struct spread hits = { .nr = 0 }, memory = { .nr = 0 };
 
+		if (!is_wanted(x, p->policy))
+			continue;
 		for (z = 0; z < x->cfg->zone_nr; z++) {
 			const struct km_sim_result *base = get(x, z, &km_policy_protean, &plain);
 			const struct km_sim_result *r = get(x, z, p->policy, &plain);
@@ -343,6 +355,8 @@ static void gains(struct exp *x, const char *figure, const struct km_policy *pol
 	struct pooled base, p;
 	uint32_t z;
 
+	if (!is_wanted(x, policy))
+		return;
 	for (z = 0; z < x->cfg->zone_nr; z++) {
 		const struct km_sim_result *b = get(x, z, &km_policy_protean, &plain);
 		const struct km_sim_result *r = get(x, z, policy, how);
@@ -389,6 +403,8 @@ static void fig7(struct exp *x)
 		struct spread rate = { .nr = 0 }, burst = rate, saturated = rate, most = rate;
 		const char *name = row[i].policy->name;
 
+		if (!is_wanted(x, row[i].policy))
+			continue;
 		for (z = 0; z < x->cfg->zone_nr; z++) {
 			const struct km_sim_result *r = get(x, z, row[i].policy, &plain);
 
@@ -414,6 +430,8 @@ static void fig8(struct exp *x)
 
 	pool(x, &km_policy_protean, &plain, &base);
 	for (i = 0; i < KM_PAPER_POLICY_NR; i++) {
+		if (!is_wanted(x, km_paper_policy[i].policy))
+			continue;
 		pool(x, km_paper_policy[i].policy, &plain, &p);
 		put(x, "fig8", km_paper_policy[i].policy->name, "wait",
 		    p.wait_ns / pooled_total(&base), km_paper_policy[i].wait);
@@ -430,6 +448,8 @@ static void tail_gain(struct exp *x, const char *figure, const struct km_policy 
 	char column[16], sd[24];
 	uint32_t z;
 
+	if (!is_wanted(x, policy))
+		return;
 	for (z = 0; z < x->cfg->zone_nr; z++)
 		spread_add(&gain, gain_pct(p90(get(x, z, &km_policy_protean, base)),
 					   p90(get(x, z, policy, how))));
@@ -493,6 +513,8 @@ static void judge(struct exp *x, const struct km_policy *policy, const struct ho
 		      regret = event;
 	uint32_t z;
 
+	if (!is_wanted(x, policy))
+		return;
 	for (z = 0; z < x->cfg->zone_nr; z++) {
 		const struct km_sim_accuracy *a = &get(x, z, policy, how)->accuracy;
 		uint64_t worse = a->judged - a->best_nr;
@@ -521,6 +543,8 @@ static void over_rule(struct exp *x, const struct km_policy *policy, const struc
 	struct how judged = plain;
 	uint32_t z;
 
+	if (!is_wanted(x, policy))
+		return;
 	judged.accuracy = true; /* the same simulation as judge()'s */
 	for (z = 0; z < x->cfg->zone_nr; z++) {
 		const struct km_sim_result *b = get(x, z, &km_policy_latcache_rule, &judged);

@@ -19,6 +19,8 @@ struct km_experiment_cfg {
 	const struct km_sim_zone *zone; /* [zone_nr] */
 	uint32_t zone_nr;
 	uint64_t seed;
+	const struct km_policy *const *policy; /* [policy_nr] rows of others are left out */
+	uint32_t policy_nr; /* 0 = all rows */
 	uint32_t thread_nr; /* 0 = all cores */
 	bool check;
 	struct km_sweep_progress progress;

@@ -239,10 +239,13 @@ static void count_served(struct sim *sim, const struct sim_req *r)
 	uint64_t took = r->req.end_ns - r->req.start_ns;
 	struct km_sim_type *mean = &out->type[r->type_slot];
 
+	out->completed++;
+	if (r->req.id < sim->cfg.warmup_nr)
+		return;
+	out->measured++;
 	km_hist_add(&out->latency, r->req.end_ns - r->req.due_ns);
 	km_hist_add(&out->wait, r->req.start_ns - r->req.due_ns);
 	km_hist_add(&out->processing, took);
-	out->completed++;
 	if (r->req.top_hit) {
 		out->top_hits++;
 		out->hit_ns += took;
@@ -324,7 +327,7 @@ static int admit(struct sim *sim, struct km_type *type)
 
 	if (!r)
 		return -ENOMEM;
-	r->req.id = sim->out->submitted;
+	r->req.id = sim->out->submitted - 1;
 	r->req.due_ns = sim->now_ns;
 	r->req.type = type;
 	r->noise = sim->arrival.noise;

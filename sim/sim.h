@@ -43,6 +43,7 @@ struct km_sim_cfg {
 	uint64_t estimate_period_ns; /* 0 = 10 s */
 	uint32_t inside_max; /* requests inside at most, more are refused; 0 = 16384 */
 	uint64_t request_max; /* end after so many; 0 = at the source's end */
+	uint64_t warmup_nr; /* requests left out of times and hits */
 	bool count_serving; /* the request in service counts as cached-to-be */
 	bool accuracy; /* work out what every other agent would have taken */
 	bool check; /* M1 to M4 */
@@ -69,6 +70,7 @@ struct km_sim_accuracy {
 
 struct km_sim_result {
 	uint64_t submitted, completed, refused, lost;
+	uint64_t measured; /* completed after the warm-up: what times and hits are of */
 	uint64_t conflicts, retries_exhausted;
 	uint64_t top_hits, top_misses, rule_hits, rule_misses, uncached;
 	uint64_t aged, evicted, idle_updates;

@@ -24,19 +24,33 @@ struct sweep {
 	struct km_diag diag; /* Sync: lock */
 };
 
-static int run_zone(struct km_sim_point *point, const struct km_sim_cfg *cfg,
-		    struct km_diag *diag)
+static int open_source(const struct km_sim_point *point, struct km_source **source,
+		       struct km_diag *diag)
+{
+	struct km_sim_trace_cfg trace;
+
+	if (!point->trace)
+		return km_sim_zone_open(source, point->zone, point->load, point->seed, diag);
+	trace = *point->trace;
+	trace.compress *= point->load;
+	trace.seed = point->seed;
+	return km_sim_trace_open(source, &trace, diag);
+}
+
+static int run_point(struct km_sim_point *point, const struct km_sim_cfg *cfg, struct km_diag *diag)
 {
 	struct km_sim_cfg mine = *cfg;
 	struct km_source *source;
 	struct km_costs *costs;
-	int err;
+	int err = open_source(point, &source, diag);
 
-	err = km_sim_zone_open(&source, point->zone, point->load, point->seed, diag);
 	if (err)
 		return err;
-	err = km_costs_create_drawn(&costs, &point->zone->cost, source->rule_nr, source->rules,
-				    point->zone->seed, diag);
+	if (point->costs_path)
+		err = km_costs_load(&costs, point->costs_path, source->rule_nr, source->rules, diag);
+	else
+		err = km_costs_create_drawn(&costs, &point->zone->cost, source->rule_nr,
+					    source->rules, point->zone->seed, diag);
 	if (!err) {
 		mine.source = source;
 		mine.costs = costs;
@@ -64,6 +78,7 @@ int km_sim_point_run(struct km_sim_point *point, struct km_diag *diag)
 		.idle_lag = zone->idle_lag,
 		.estimate_period_ns = point->estimate_period_ns,
 		.request_max = point->request_max,
+		.warmup_nr = point->warmup_nr,
 		.count_serving = !point->no_in_service,
 		.accuracy = point->accuracy,
 		.check = point->check,
@@ -76,7 +91,7 @@ int km_sim_point_run(struct km_sim_point *point, struct km_diag *diag)
 	point->result = calloc(1, sizeof(*point->result));
 	if (!point->result)
 		return -ENOMEM;
-	err = run_zone(point, &cfg, diag);
+	err = run_point(point, &cfg, diag);
 	point->wall_s = (double)(km_clock_ns() - start_ns) / 1e9;
 	if (err) {
 		km_sim_result_fini(point->result);

@@ -9,17 +9,20 @@
 #define KM_SIM_SWEEP_H
 
 #include "sim/sim.h"
+#include "sim/trace_source.h"
 #include "sim/zone.h"
 
-/* One simulation of a zone's day. */
+/* One simulation of a zone's day, or of a trace. */
 struct km_sim_point {
-	const struct km_sim_zone *zone;
+	const struct km_sim_zone *zone; /* with a trace: its caches and drawn times */
+	const struct km_sim_trace_cfg *trace; /* NULL = the zone's own requests */
+	const char *costs_path; /* a recorded profile; NULL = drawn times */
 	const struct km_policy *policy;
 	uint32_t agent_nr;
 	double load, cache; /* times the zone's */
 	bool no_in_service, accuracy, check;
 	uint32_t conflict_servers;
-	uint64_t seed, request_max;
+	uint64_t seed, request_max, warmup_nr;
 	uint64_t cache_bytes; /* per agent; 0 = the zone's, divided by agents */
 	uint64_t estimate_period_ns;
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "lib/opts.h"
+#include "place/zone.h"
 #include "sim/experiment.h"
 #include "tools/json.h"
 #include "tools/verbs.h"
@@ -19,7 +20,10 @@
 #define LIST_NR_MAX 64
 
 struct options {
-	const char *policy, *agents, *load, *zone, *zone_file, *set, *experiment, *json_out;
+	const char *policy, *agents, *load, *zone, *zone_file, *set, *experiment, *json_out, *trace,
+		*inventory, *rules, *costs;
+	uint64_t servers;
+	double compress, warmup;
 	uint64_t requests, seed, types, cache_bytes, threads, conflicts, idle_lag, age_ns, period_ns;
 	double hours;
 	bool json, check, accuracy, no_in_service, print_zones, quiet, help;
@@ -33,6 +37,9 @@ struct world {
 	uint32_t policy_nr;
 	double agents[LIST_NR_MAX], load[LIST_NR_MAX];
 	uint32_t agents_nr, load_nr;
+	struct km_sim_trace_cfg trace;
+	struct km_inventory *inv;
+	uint64_t trace_nr; /* requests of the trace, when the warm-up asks for it */
 	bool tty;
 };
 
@@ -43,7 +50,7 @@ static int parse_policies(struct world *w, struct km_diag *diag)
 	char copy[512], *save = NULL, *name;
 	const char *near;
 
-	if (!strcmp(w->opt.policy, "all")) {
+	if (!w->opt.policy || !strcmp(w->opt.policy, "all")) {
 		for (w->policy_nr = 0; km_policies[w->policy_nr]; w->policy_nr++)
 			w->policy[w->policy_nr] = km_policies[w->policy_nr];
 		return 0;
@@ -153,6 +160,50 @@ static int load_zones(struct world *w, struct km_diag *diag)
 	return err ? err : apply_set(w, diag);
 }
 
+static int load_inventory(struct world *w, struct km_diag *diag)
+{
+	int err;
+
+	if (w->opt.inventory)
+		return km_inventory_load(&w->inv, w->opt.inventory, diag);
+	err = km_zone_fleet(&w->inv, (uint32_t)w->opt.servers, 1);
+	return err ? km_diag_set(diag, err, "", 0, 0, "cannot make the servers") : 0;
+}
+
+/* How many requests a stream of the trace has: the warm-up is a share of them. */
+static int count_requests(struct world *w, struct km_diag *diag)
+{
+	struct km_arrival arrival;
+	struct km_source *source;
+	int got, err = km_sim_trace_open(&source, &w->trace, diag);
+
+	if (err)
+		return err;
+	while ((got = source->next(source, &arrival, diag)) > 0)
+		w->trace_nr += !arrival.is_delete;
+	source->destroy(source);
+	if (w->opt.requests)
+		w->trace_nr = km_min_u64(w->trace_nr, w->opt.requests);
+	return got;
+}
+
+static int open_trace(struct world *w, struct km_diag *diag)
+{
+	const struct options *o = &w->opt;
+	int err;
+
+	if (!o->trace)
+		return 0;
+	err = load_inventory(w, diag);
+	if (err)
+		return err;
+	w->trace = (struct km_sim_trace_cfg){ .path = o->trace,
+					      .inv = w->inv,
+					      .rules_path = o->rules,
+					      .compress = o->compress };
+	return o->warmup > 0 ? count_requests(w, diag) : 0;
+}
+
 static uint32_t make_points(const struct world *w, struct km_sim_point *point)
 {
 	const struct options *o = &w->opt;
@@ -164,6 +215,9 @@ static uint32_t make_points(const struct world *w, struct km_sim_point *point)
 				for (p = 0; p < w->policy_nr; p++)
 					point[nr++] = (struct km_sim_point){
 						.zone = &w->zone[z],
+						.trace = o->trace ? &w->trace : NULL,
+						.costs_path = o->costs,
+						.warmup_nr = (uint64_t)(o->warmup * (double)w->trace_nr),
 						.policy = w->policy[p],
 						.agent_nr = (uint32_t)w->agents[a],
 						.load = w->load[l],
@@ -215,7 +269,7 @@ static void print_point(const struct km_sim_point *p)
 
 	printf("%-8s %-16s %6u %5g | %6.2f %6.2f | %8.1f %8.1f %8.1f %8.1f | %8.1f %8.1f | %9.0f\n",
 	       p->zone->name, p->policy->name, p->agent_nr, p->load,
-	       100 * ratio(r->top_hits, r->completed),
+	       100 * ratio(r->top_hits, r->measured),
 	       100 * ratio(r->rule_hits, r->rule_hits + r->rule_misses),
 	       km_hist_mean(&r->latency) / 1e6, ms(km_hist_quantile(&r->latency, .5)),
 	       ms(km_hist_quantile(&r->latency, .9)), ms(km_hist_quantile(&r->latency, .99)),
@@ -280,7 +334,7 @@ static json_t *point_json(const struct km_sim_point *p)
 	json_object_set_new(doc, "latency_us", us_of(&r->latency));
 	json_object_set_new(doc, "wait_us", us_of(&r->wait));
 	json_object_set_new(doc, "processing_us", us_of(&r->processing));
-	json_object_set_new(doc, "top_hit_rate", json_real(ratio(r->top_hits, r->completed)));
+	json_object_set_new(doc, "top_hit_rate", json_real(ratio(r->top_hits, r->measured)));
 	json_object_set_new(doc, "rule_hit_rate",
 			    json_real(ratio(r->rule_hits, r->rule_hits + r->rule_misses)));
 	json_object_set_new(doc, "cache_bytes_mean", json_real(r->cache_bytes_mean / p->agent_nr));
@@ -329,7 +383,7 @@ static json_t *params_json(const struct world *w)
 
 	for (z = 0; z < w->zone_nr; z++)
 		json_array_append_new(zones, json_string(w->zone[z].name));
-	return json_pack("{s:s,s:s,s:s,s:s?,s:s?,s:s?,s:I,s:I,s:b,s:I,s:o}", "policy", o->policy, "agents",
+	return json_pack("{s:s?,s:s,s:s,s:s?,s:s?,s:s?,s:I,s:I,s:b,s:I,s:o}", "policy", o->policy, "agents",
 			 o->agents, "load", o->load, "experiment", o->experiment, "zone_file",
 			 o->zone_file, "set", o->set, "requests", (json_int_t)o->requests, "seed",
 			 (json_int_t)o->seed, "in_service_counts", !o->no_in_service,
@@ -432,6 +486,8 @@ static int run_experiment(struct world *w, struct km_diag *diag)
 	const struct km_experiment_cfg cfg = {
 		.zone = w->zone,
 		.zone_nr = w->zone_nr,
+		.policy = w->policy,
+		.policy_nr = w->opt.policy ? w->policy_nr : 0,
 		.seed = w->opt.seed,
 		.thread_nr = (uint32_t)w->opt.threads,
 		.check = w->opt.check,
@@ -469,6 +525,10 @@ static int run_points(struct world *w, struct km_diag *diag)
 
 	if (!point)
 		return KM_EXIT_FAILED;
+	if (open_trace(w, diag)) {
+		free(point);
+		return km_verb_fail("sim", diag, KM_EXIT_FAILED);
+	}
 	make_points(w, point);
 	if (km_sweep_run(point, nr, (uint32_t)w->opt.threads, &progress, diag)) {
 		free(point);
@@ -517,7 +577,7 @@ int km_verb_sim(int argc, char **argv)
 	static struct world w;
 	struct options *o = &w.opt;
 	const struct km_opt opts[] = {
-		{ "policy", KM_OPT_STRING, &o->policy, "P[,P]|all", "who gets a request (all: the paper's seven)", 0, 0 },
+		{ "policy", KM_OPT_STRING, &o->policy, "P[,P]|all", "who gets a request (all: the paper's seven; in experiments only their rows)", 0, 0 },
 		{ "agents", KM_OPT_STRING, &o->agents, "N[,N]", "agents of the node (4)", 0, 0 },
 		{ "load", KM_OPT_STRING, &o->load, "X[,X]", "times the zone's rate (1)", 0, 0 },
 		{ "zone", KM_OPT_STRING, &o->zone, "NAME|all", "which zone (zone3; of a file, and for experiments, all)", 0, 0 },
@@ -531,6 +591,13 @@ int km_verb_sim(int argc, char **argv)
 		{ "cache-age", KM_OPT_DURATION, &o->age_ns, "TIME", "evict what is unused for so long (the zone's)", 0, 0 },
 		{ "idle-lag", KM_OPT_U64, &o->idle_lag, "N", "idle agents update what is N changes behind (the zone's)", 1, 4e9 },
 		{ "estimate-period", KM_OPT_DURATION, &o->period_ns, "TIME", "the estimator publishes so often (10s)", 0, 0 },
+		{ "trace", KM_OPT_STRING, &o->trace, "FILE", "simulate a trace; --zone gives caches and drawn times", 0, 0 },
+		{ "inventory", KM_OPT_STRING, &o->inventory, "FILE", "its servers (a fleet of --servers)", 0, 0 },
+		{ "servers", KM_OPT_U64, &o->servers, "N", "servers of that fleet (1000: only their labels matter)", 1, 4e6 },
+		{ "rules", KM_OPT_STRING, &o->rules, "FILE", "the trace's rule set (the built-in one)", 0, 0 },
+		{ "costs", KM_OPT_STRING, &o->costs, "FILE", "times as 'kamino run --record-costs' wrote them", 0, 0 },
+		{ "compress", KM_OPT_DOUBLE, &o->compress, "X", "trace seconds per simulated second (1)", 1e-9, 1e12 },
+		{ "warmup", KM_OPT_DOUBLE, &o->warmup, "X", "share of a trace's requests left out of the figures (0)", 0, 0.99 },
 		{ "conflicts", KM_OPT_U64, &o->conflicts, "N", "commits conflict: so many servers are as good as the best", 1, 4e9 },
 		{ "no-in-service", KM_OPT_FLAG, &o->no_in_service, NULL, "the request in service does not count as cached-to-be", 0, 0 },
 		{ "accuracy", KM_OPT_FLAG, &o->accuracy, NULL, "weigh every request on every agent: events, times, regret", 0, 0 },
@@ -545,8 +612,9 @@ int km_verb_sim(int argc, char **argv)
 	};
 	struct km_diag diag;
 	uint32_t z;
+	int rc;
 
-	w = (struct world){ .opt = { .policy = "all", .agents = "4", .load = "1", .seed = 1 } };
+	w = (struct world){ .opt = { .agents = "4", .load = "1", .seed = 1, .servers = 1000, .compress = 1 } };
 	if (km_opts_parse(opts, argc, argv, NULL, NULL, &diag))
 		return km_verb_fail("sim", &diag, KM_EXIT_USAGE);
 	if (o->help)
@@ -562,5 +630,7 @@ int km_verb_sim(int argc, char **argv)
 			km_sim_zone_print(&w.zone[z], stdout);
 		return KM_EXIT_DONE;
 	}
-	return o->experiment ? run_experiment(&w, &diag) : run_points(&w, &diag);
+	rc = o->experiment ? run_experiment(&w, &diag) : run_points(&w, &diag);
+	km_inventory_destroy(w.inv);
+	return rc;
 }
