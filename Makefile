@@ -120,7 +120,7 @@ $(O)/tests/%: $(O)/tests/%.o $(O)/tests/libsupport.a $(O)/libkamino.a
 
 # The test's own allocators come first, so that it can make them fail.
 $(O)/tests/unit/ring_test: KM_LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=aligned_alloc
-$(addprefix $(O)/tests/unit/,arena_test slots_test topo_test estimate_test): KM_LDFLAGS += -Wl,--wrap=calloc
+$(addprefix $(O)/tests/unit/,arena_test slots_test cache_test topo_test estimate_test): KM_LDFLAGS += -Wl,--wrap=calloc
 $(O)/tests/unit/runtime_test: KM_LDFLAGS += \
 	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=pthread_create
 

@@ -9,6 +9,9 @@
 #include "core/runtime_internal.h"
 #include "lib/clock.h"
 
+#define NAP_NS_MIN (4 * KM_NS_PER_MS)
+#define NAP_NS_MAX (512 * KM_NS_PER_MS)
+
 static void take_sample(void *ctx, uint64_t sample)
 {
 	struct km_agent *agent = ctx;
@@ -86,6 +89,22 @@ static bool has_work(void *ctx)
 	       atomic_load_explicit(&agent->stop, memory_order_relaxed);
 }
 
+/*
+ * How long to sleep when nobody wakes us. Others' commits make our objects old,
+ * so an agent that updates in the background looks again; the longer there was
+ * nothing to do, the later.
+ */
+static uint64_t nap_ns(struct km_agent *agent)
+{
+	const struct km_runtime_cfg *cfg = &agent->rt->cfg;
+	uint64_t ns = cfg->cache_age_ns ? cfg->cache_age_ns : KM_PARK_FOREVER;
+
+	if (!cfg->idle_lag)
+		return ns;
+	agent->nap_ns = km_min_u64(2 * agent->nap_ns, NAP_NS_MAX);
+	return km_min_u64(ns, agent->nap_ns);
+}
+
 static void wait_for_work(struct km_agent *agent)
 {
 	const struct km_park_await how = {
@@ -93,8 +112,7 @@ static void wait_for_work(struct km_agent *agent)
 		.ctx = agent,
 		.mask = KM_WAKE_WORK | KM_WAKE_STOP,
 		.spin_nr = agent->place.owned ? KM_SPIN_NR : 0,
-		.timeout_ns = agent->rt->cfg.cache_age_ns ? agent->rt->cfg.cache_age_ns
-							  : KM_PARK_FOREVER,
+		.timeout_ns = nap_ns(agent),
 	};
 
 	km_snap_offline();
@@ -106,18 +124,20 @@ static void run(struct km_agent *agent)
 {
 	struct km_req *req;
 
-	for (;;) {
+	for (;; km_snap_quiesce()) {
 		req = (struct km_req *)(uintptr_t)km_spsc_pop(&agent->ring);
-		if (req)
-			serve(agent, req);
 		/* relaxed: see has_work() */
-		else if (atomic_load_explicit(&agent->stop, memory_order_relaxed))
+		if (!req && atomic_load_explicit(&agent->stop, memory_order_relaxed))
 			return;
-		else if (km_eval_idle(agent->eval))
+		if (req) {
+			serve(agent, req);
+		} else if (km_eval_idle(agent->eval)) {
 			publish_digest(agent);
-		else
+		} else {
 			wait_for_work(agent);
-		km_snap_quiesce();
+			continue;
+		}
+		agent->nap_ns = NAP_NS_MIN;
 	}
 }
 
@@ -161,6 +181,7 @@ void *km_agent_main(void *ctx)
 	agent->start_err = come_up(agent);
 	sem_post(&agent->rt->started);
 	if (!agent->start_err) {
+		agent->nap_ns = NAP_NS_MIN;
 		run(agent);
 		agent->stats = km_eval_stats(agent->eval);
 		agent->cache_fault = km_cache_check(km_eval_cache(agent->eval));

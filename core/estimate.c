@@ -24,6 +24,9 @@
 #define FILE_MAGIC "kamino-estimates 1"
 #define LINE_BYTES 512
 
+/* Types a file carries over that did not come this time: beyond it the file would only grow. */
+#define SAVED_NR_MAX 65536
+
 struct mean {
 	uint64_t ns;
 	uint64_t nr; /* samples seen; 0 = none */
@@ -323,17 +326,31 @@ int km_estimator_load(struct km_estimator *est, const char *path, struct km_diag
 	return 0;
 }
 
-static bool is_interned(const struct km_estimator *est, const struct saved *saved)
+/* What was learned now, over what the file said of types that did not come this time. */
+static struct saved *merge_types(const struct km_estimator *est, size_t *nr)
 {
+	struct saved *list = malloc((est->type_cap + est->saved_nr + 1) * sizeof(*list)), key;
+	size_t fresh = 0, k;
 	uint32_t i;
 
+	if (!list)
+		return NULL;
 	for (i = 0; i < est->type_cap; i++)
-		if (est->hash[i] == saved->hash && est->type_hit[i].nr)
-			return true;
-	return false;
+		if (est->hash[i] && est->type_hit[i].nr)
+			list[fresh++] = (struct saved){ est->hash[i], est->type_hit[i] };
+	if (fresh)
+		qsort(list, fresh, sizeof(*list), by_hash);
+	*nr = fresh;
+	for (k = 0; k < est->saved_nr && *nr < SAVED_NR_MAX; k++) {
+		key.hash = est->saved[k].hash;
+		if (!fresh || !bsearch(&key, list, fresh, sizeof(key), by_hash))
+			list[(*nr)++] = est->saved[k];
+	}
+	return list;
 }
 
-static void save_lines(const struct km_estimator *est, FILE *to)
+static void save_lines(const struct km_estimator *est, const struct saved *type, size_t type_nr,
+		       FILE *to)
 {
 	uint32_t i;
 	size_t k;
@@ -345,20 +362,17 @@ static void save_lines(const struct km_estimator *est, FILE *to)
 		fprintf(to, "rule %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %s\n",
 			est->rule_hit[i].ns, est->rule_hit[i].nr, est->rule_miss[i].ns,
 			est->rule_miss[i].nr, est->rules[i].name);
-	for (i = 0; i < est->type_cap; i++)
-		if (est->hash[i] && est->type_hit[i].nr)
-			fprintf(to, "type %016" PRIx64 " %" PRIu64 " %" PRIu64 "\n", est->hash[i],
-				est->type_hit[i].ns, est->type_hit[i].nr);
-	for (k = 0; k < est->saved_nr; k++)
-		if (!is_interned(est, &est->saved[k]))
-			fprintf(to, "type %016" PRIx64 " %" PRIu64 " %" PRIu64 "\n",
-				est->saved[k].hash, est->saved[k].mean.ns, est->saved[k].mean.nr);
+	for (k = 0; k < type_nr; k++)
+		fprintf(to, "type %016" PRIx64 " %" PRIu64 " %" PRIu64 "\n", type[k].hash,
+			type[k].mean.ns, type[k].mean.nr);
 	fprintf(to, "end\n");
 }
 
 int km_estimator_save(const struct km_estimator *est, const char *path, struct km_diag *diag)
 {
+	struct saved *type;
 	char temp[4096];
+	size_t type_nr;
 	FILE *to;
 	int err = 0;
 
@@ -369,8 +383,13 @@ int km_estimator_save(const struct km_estimator *est, const char *path, struct k
 		err = -errno;
 		return km_diag_set(diag, err, temp, 0, 0, "cannot create: %s", strerror(-err));
 	}
-	save_lines(est, to);
-	if (fflush(to) || ferror(to) || fsync(fileno(to)))
+	type = merge_types(est, &type_nr);
+	if (type)
+		save_lines(est, type, type_nr, to);
+	else
+		err = -ENOMEM;
+	free(type);
+	if (!err && (fflush(to) || ferror(to) || fsync(fileno(to))))
 		err = errno ? -errno : -EIO;
 	if (fclose(to) && !err)
 		err = -errno;

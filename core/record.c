@@ -1,20 +1,29 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "core/record.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
 /*
- * One line: sequence (low 32 bits, from 1) and the chosen agent; request;
- * the three terms; margin; time; and the rest with the sequence again.
- * Terms fit 40 bits (core/estimate.h), sums far below 64.
+ * One line of eight words:
+ *	HEAD	sequence (32, from 1)		chosen agent (32)
+ *	REQ, WAIT, DECIDED, MARGIN	as they are
+ *	REMAINING	remaining (42)		type id (22)
+ *	PROCESSING	processing (42)		runner-up (22; all ones = none)
+ *	TAIL	sequence (32)	rule hits (31)	top hit (1)
+ * A remaining or processing time beyond 2^42 ns (73 minutes) is told as that.
  */
-enum word { HEAD, REQ, WAIT, REMAINING, PROCESSING, MARGIN, DECIDED, TAIL, WORD_NR };
+enum word { HEAD, REQ, WAIT, DECIDED, MARGIN, REMAINING, PROCESSING, TAIL, WORD_NR };
+
+#define SHORT_BITS 22
+#define SHORT_MASK ((UINT64_C(1) << SHORT_BITS) - 1)
+#define TIME_MAX ((UINT64_C(1) << 42) - 1)
 
 struct line {
 	alignas(64) _Atomic uint64_t word[WORD_NR];
-	_Atomic uint64_t runner_up_type; /* runner-up in the high half, type id in the low */
 };
+static_assert(sizeof(struct line) == 64, "one decision, one line");
 
 struct km_records {
 	_Atomic uint64_t nr;
@@ -49,7 +58,7 @@ void km_records_destroy(struct km_records *records)
 
 static void put(_Atomic uint64_t *word, uint64_t value)
 {
-	/* relaxed: monitoring data; a torn line is told by its two sequence numbers */
+	/* relaxed: see the head of record.h: exact once the dispatcher has ended */
 	atomic_store_explicit(word, value, memory_order_relaxed);
 }
 
@@ -59,46 +68,50 @@ static uint64_t get(const _Atomic uint64_t *word)
 	return atomic_load_explicit(word, memory_order_relaxed);
 }
 
+static uint64_t pack(uint64_t ns, uint32_t number)
+{
+	return km_min_u64(ns, TIME_MAX) << SHORT_BITS | (number & SHORT_MASK);
+}
+
 void km_records_write(struct km_records *records, const struct km_req *req)
 {
 	const struct km_decision *d = &req->decision;
 	uint64_t nr = get(&records->nr);
-	struct line *line = &records->line[nr % KM_RECORD_NR];
+	_Atomic uint64_t *word = records->line[nr % KM_RECORD_NR].word;
 	uint64_t seq = (nr + 1) & UINT32_MAX;
 
-	put(&line->word[HEAD], seq << 32 | d->agent_idx);
-	put(&line->word[REQ], req->id);
-	put(&line->word[WAIT], d->wait_ns);
-	put(&line->word[REMAINING], d->remaining_ns);
-	put(&line->word[PROCESSING], d->processing_ns);
-	put(&line->word[MARGIN], d->margin_ns);
-	put(&line->word[DECIDED], d->decided_ns);
-	put(&line->runner_up_type, (uint64_t)d->runner_up_idx << 32 | req->type->key.id);
-	put(&line->word[TAIL], seq << 32 | (uint32_t)d->rule_hit_nr << 1 | d->top_hit);
+	put(&word[HEAD], seq << 32 | d->agent_idx);
+	put(&word[REQ], req->id);
+	put(&word[WAIT], d->wait_ns);
+	put(&word[DECIDED], d->decided_ns);
+	put(&word[MARGIN], d->margin_ns);
+	put(&word[REMAINING], pack(d->remaining_ns, req->type->key.id));
+	put(&word[PROCESSING], pack(d->processing_ns, d->runner_up_idx));
+	put(&word[TAIL], seq << 32 | (uint32_t)d->rule_hit_nr << 1 | d->top_hit);
 	put(&records->nr, nr + 1);
 }
 
-static bool unpack(const struct line *line, uint64_t seq, struct km_record *out)
+static bool unpack(const _Atomic uint64_t *word, uint64_t seq, struct km_record *out)
 {
-	uint64_t head = get(&line->word[HEAD]), tail = get(&line->word[TAIL]);
-	uint64_t pair = get(&line->runner_up_type);
+	uint64_t head = get(&word[HEAD]), remaining = get(&word[REMAINING]);
+	uint64_t processing = get(&word[PROCESSING]), tail;
+	uint32_t runner_up = processing & SHORT_MASK;
 
-	if (head >> 32 != seq || tail >> 32 != seq)
-		return false;
-	out->req_id = get(&line->word[REQ]);
-	out->type_id = (uint32_t)pair;
+	out->req_id = get(&word[REQ]);
+	out->type_id = remaining & SHORT_MASK;
 	out->decision = (struct km_decision){
-		.decided_ns = get(&line->word[DECIDED]),
-		.wait_ns = get(&line->word[WAIT]),
-		.remaining_ns = get(&line->word[REMAINING]),
-		.processing_ns = get(&line->word[PROCESSING]),
-		.margin_ns = get(&line->word[MARGIN]),
+		.decided_ns = get(&word[DECIDED]),
+		.wait_ns = get(&word[WAIT]),
+		.remaining_ns = remaining >> SHORT_BITS,
+		.processing_ns = processing >> SHORT_BITS,
+		.margin_ns = get(&word[MARGIN]),
 		.agent_idx = (uint32_t)head,
-		.runner_up_idx = (uint32_t)(pair >> 32),
-		.top_hit = tail & 1,
-		.rule_hit_nr = (uint8_t)(tail >> 1),
+		.runner_up_idx = runner_up == SHORT_MASK ? UINT32_MAX : runner_up,
 	};
-	return true;
+	tail = get(&word[TAIL]);
+	out->decision.top_hit = tail & 1;
+	out->decision.rule_hit_nr = (uint8_t)(tail >> 1);
+	return head >> 32 == seq && tail >> 32 == seq;
 }
 
 bool km_records_find(const struct km_records *records, uint64_t req_id, struct km_record *out)
@@ -106,10 +119,9 @@ bool km_records_find(const struct km_records *records, uint64_t req_id, struct k
 	uint64_t nr = get(&records->nr), back;
 
 	for (back = 1; back <= nr && back <= KM_RECORD_NR; back++) {
-		const struct line *line = &records->line[(nr - back) % KM_RECORD_NR];
+		const _Atomic uint64_t *word = records->line[(nr - back) % KM_RECORD_NR].word;
 
-		if (get(&line->word[REQ]) == req_id &&
-		    unpack(line, (nr - back + 1) & UINT32_MAX, out))
+		if (get(&word[REQ]) == req_id && unpack(word, (nr - back + 1) & UINT32_MAX, out))
 			return true;
 	}
 	return false;

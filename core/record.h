@@ -4,9 +4,10 @@
  * records that overwrites itself.
  *
  * The dispatcher writes one line per decision, always, so its cost is part of
- * every figure. Words are relaxed atomics: a monitor that reads while the
- * dispatcher laps it gets a mixed record, which the sequence number at both
- * ends of the line tells.
+ * every figure. Words are relaxed atomics. Read after the dispatcher has ended
+ * a record is exact; a monitor that reads while the dispatcher laps it may get a
+ * mixed one. The sequence number at both ends of the line tells most of those,
+ * on a machine that reorders stores not all: good enough for eyes, not for sums.
  */
 #ifndef KM_CORE_RECORD_H
 #define KM_CORE_RECORD_H

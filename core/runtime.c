@@ -279,6 +279,11 @@ int km_runtime_start(struct km_runtime **out, const struct km_runtime_cfg *cfg,
 		err = km_diag_set(
 			diag, -EINVAL, NULL, 0, 0,
 			"window and ingress must be powers of two, the window at most 32768");
+	else if (rt->cfg.type_cap < cfg->workload->part_nr_max ||
+		 rt->cfg.rule_obj_cap < cfg->workload->part_nr_max * cfg->workload->rule_nr)
+		err = km_diag_set(
+			diag, -EINVAL, NULL, 0, 0,
+			"too few type or rule object ids for one request of the most parts");
 	while (!err && rt->up < KM_ARRAY_NR(parts)) {
 		err = parts[rt->up].start(rt, diag);
 		rt->up++;

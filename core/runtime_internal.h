@@ -60,6 +60,7 @@ struct km_agent {
 	alignas(KM_SHARE_BYTES) struct km_eval *eval;
 	uint64_t digest_version; /* published last */
 	uint16_t begun;
+	uint64_t nap_ns; /* the last sleep that nobody ended */
 	_Atomic uint64_t samples_dropped;
 
 	/* at the end, read after the join */

@@ -93,7 +93,8 @@ static void row_clear(struct km_view *view, uint64_t *rows, uint32_t id, uint32_
 }
 
 /* Returns true when this was the first. */
-static bool count_up(struct km_view *view, enum km_cache_level level, uint32_t id, uint32_t agent_idx)
+static bool count_up(struct km_view *view, enum km_cache_level level, uint32_t id,
+		     uint32_t agent_idx)
 {
 	uint32_t *count = &view->count[level][(size_t)id * view->agent_nr + agent_idx];
 
@@ -171,7 +172,8 @@ void km_view_finish(struct km_view *view, uint32_t agent_idx, const struct km_ty
 		type_goes(view, agent_idx, type);
 }
 
-static int fold_grow(struct km_view *view, uint32_t agent_idx, enum km_cache_level level, uint32_t nr)
+static int fold_grow(struct km_view *view, uint32_t agent_idx, enum km_cache_level level,
+		     uint32_t nr)
 {
 	uint32_t cap = (uint32_t)km_pow2_up(nr);
 	struct km_key *mine;

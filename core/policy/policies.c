@@ -9,16 +9,13 @@
 #include "lib/opts.h"
 
 const struct km_policy *const km_policies[] = {
-	&km_policy_protean,	     &km_policy_random,
-	&km_policy_rr,		     &km_policy_hash_ws,
-	&km_policy_latcache_request, &km_policy_latcache_rule,
-	&km_policy_naive,	     NULL,
+	&km_policy_protean,	     &km_policy_random,	       &km_policy_rr,	 &km_policy_hash_ws,
+	&km_policy_latcache_request, &km_policy_latcache_rule, &km_policy_naive, NULL,
 };
 
 const struct km_policy *const km_policies_more[] = {
-	&km_policy_oracle, &km_policy_future,	    &km_policy_jsq,
-	&km_policy_p2c,	   &km_policy_bounded_hash, &km_policy_affinity,
-	NULL,
+	&km_policy_oracle,	 &km_policy_future,   &km_policy_jsq, &km_policy_p2c,
+	&km_policy_bounded_hash, &km_policy_affinity, NULL,
 };
 
 static const struct km_policy *find(const struct km_policy *const *list, const char *name)

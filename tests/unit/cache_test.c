@@ -247,6 +247,7 @@ static void a_top_hit_uses_the_rules_it_pins(void **state)
 	(void)state;
 	top(cache, 1, 1, 2, 10);
 	assert_non_null(km_cache_lookup(cache, KM_CACHE_TOP, key(1), 50));
+	km_cache_evict(cache, km_cache_peek(cache, KM_CACHE_TOP, key(1)));
 	assert_int_equal(km_cache_peek(cache, KM_CACHE_RULE, key(2))->used_ns, 50);
 	assert_int_equal(km_cache_stats(cache)->hits[KM_CACHE_RULE], 0);
 	km_cache_destroy(cache);
@@ -404,7 +405,8 @@ static void the_oldest_revision_is_found_beyond_the_lag(void **state)
 static void bad_configurations_are_refused(void **state)
 {
 	const uint64_t none = 0;
-	const struct km_cache_cfg good = { 1, 1, 0, 1, class_bytes, 1, 0, NULL, NULL };
+	const struct km_cache_cfg good = { .type_cap = 1, .rule_cap = 1, .class_nr = 1,
+					   .class_bytes = class_bytes, .bytes_max = 1 };
 	struct km_cache *cache = NULL;
 	struct km_cache_cfg cfg;
 
@@ -432,7 +434,8 @@ static void bad_configurations_are_refused(void **state)
 
 static void create_survives_each_failing_allocation(void **state)
 {
-	const struct km_cache_cfg cfg = { 4, 4, 2, 1, class_bytes, 100, 0, NULL, NULL };
+	const struct km_cache_cfg cfg = { .type_cap = 4, .rule_cap = 4, .dep_max = 2, .class_nr = 1,
+					  .class_bytes = class_bytes, .bytes_max = 100 };
 	struct km_cache *cache = NULL;
 	unsigned int nr;
 	int err;

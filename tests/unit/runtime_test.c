@@ -315,6 +315,7 @@ static void a_full_ingress_refuses_and_loses_nothing(void **state)
 	(void)state;
 	/* Two type ids, both in flight behind the gate: the third type waits, then the door. */
 	cfg.type_cap = 2;
+	synth.workload.part_nr_max = 2; /* no more than there are ids */
 	cfg.ingress_nr = 4;
 	rt = start(&cfg);
 	client = open_client(rt, REQ_NR);
