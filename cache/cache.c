@@ -148,12 +148,21 @@ static void present_del(struct km_cache *cache, struct km_cache_obj *obj)
 		cache->cfg.changed(cache->cfg.owner, obj->level, obj->key, false);
 }
 
+/*
+ * A use of a result is a use of its rule objects (C4). While they are pinned their
+ * place in the list does not matter, so they are told when the result leaves: a
+ * hit touches one object and not all of them.
+ */
 static void drop_deps(struct km_cache *cache, struct km_cache_obj *top)
 {
+	struct km_cache_obj *rule;
 	uint32_t i;
 
-	for (i = 0; i < top->dep_nr; i++)
-		unpin(cache, top->deps[i]);
+	for (i = 0; i < top->dep_nr; i++) {
+		rule = top->deps[i];
+		rule->used_ns = km_max_u64(rule->used_ns, top->used_ns);
+		unpin(cache, rule);
+	}
 	if (top->deps)
 		cache->dep_free[cache->dep_free_nr++] = top->deps;
 	top->deps = NULL;
@@ -194,7 +203,7 @@ uint32_t km_cache_age(struct km_cache *cache, uint64_t now_ns)
 	if (!cache->cfg.age_ns_max)
 		return 0;
 	/*
-	 * A pinned rule object is no older than the results that pin it, so
+	 * A pinned rule object is in use as long as the results that pin it, so
 	 * those that are too old are in the list, or will be when their result
 	 * has left.
 	 */
@@ -362,16 +371,13 @@ struct km_cache_obj *km_cache_lookup(struct km_cache *cache, enum km_cache_level
 				     struct km_key key, uint64_t now_ns)
 {
 	struct km_cache_obj *obj = km_cache_peek(cache, level, key);
-	uint32_t i;
 
 	if (!obj) {
 		cache->stats.misses[level]++;
 		return NULL;
 	}
 	cache->stats.hits[level]++;
-	use(cache, obj, now_ns);
-	for (i = 0; i < obj->dep_nr; i++)
-		use(cache, obj->deps[i], now_ns);
+	use(cache, obj, now_ns); /* its rule objects learn of it in drop_deps() */
 	return obj;
 }
 

@@ -114,8 +114,9 @@ void km_cache_destroy(struct km_cache *cache);
  * km_cache_lookup() - the object, counted as a hit or miss and as used now.
  * @now_ns: never less than in an earlier call.
  *
- * A top-level hit also counts as a use of the rule objects it pins.
- * Progress: O(1), for the top level O(dep_nr). Return: NULL when absent (C5).
+ * A top-level hit also counts as a use of the rule objects it pins; their used_ns
+ * says so once the result has left.
+ * Progress: O(1). Return: NULL when absent (C5).
  */
 struct km_cache_obj *km_cache_lookup(struct km_cache *cache, enum km_cache_level level,
 				     struct km_key key, uint64_t now_ns);

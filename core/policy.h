@@ -51,6 +51,7 @@ struct km_policy {
 	const char *summary;
 	enum km_queueing queueing;
 	uint32_t window;
+	bool top_only; /* decides and estimates without the view's rule level */
 	enum km_policy_needs needs; /* without it the policy decides as latcache-rule */
 	uint32_t (*pick)(const struct km_view *view, const struct km_type *type,
 			 struct km_pick *pick);

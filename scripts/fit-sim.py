@@ -22,9 +22,9 @@ import argparse, json, math, os, random, subprocess, sys, tempfile, time
 PARAMS = {
     "rate_per_s": (5, 11, 8),
     "day_swing": (0.05, 0.7, 0.3),
-    "burst_share": (0.01, 0.4, 0.1),
+    "burst_share": (0.04, 0.4, 0.1),
     "burst_factor": (0.3, 6, 2),
-    "burst_s": (20, 1800, 200),
+    "burst_s": (20, 150, 80),
     "burst_types_share": (0.02, 1, 0.3),
     "batch_share": (0.01, 0.7, 0.2),
     "batch_mean": (2.05, 40, 6),

@@ -662,7 +662,7 @@ int km_experiment_run(struct km_experiment_result *out, const char *names,
 		all_figures(&x, wanted);
 		err = x.err;
 		for (i = 0; i < x.point_nr; i++) {
-			out->core_s += x.point[i].wall_s;
+			out->core_s += x.point[i].cpu_s;
 			out->request_nr += x.point[i].result->completed;
 			out->refused_nr += x.point[i].result->refused;
 		}

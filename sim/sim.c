@@ -565,7 +565,8 @@ static int create_core(struct sim *sim)
 	};
 	const struct km_view_cfg view_cfg = {
 		.agent_nr = cfg->agent_nr,
-		.rule_nr = sim->rule_nr,
+		/* What nobody looks at need not be kept. */
+		.rule_nr = cfg->policy->top_only && !cfg->accuracy ? 0 : sim->rule_nr,
 		.type_cap = sim->type_cap,
 		.rule_obj_cap = sim->rule_obj_cap,
 		.count_serving = cfg->count_serving,

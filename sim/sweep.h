@@ -28,7 +28,7 @@ struct km_sim_point {
 
 	/* set by the run */
 	struct km_sim_result *result;
-	double wall_s;
+	double cpu_s;
 };
 
 struct km_sweep_progress {

@@ -434,7 +434,7 @@ static int report_points(const struct world *w, const struct km_sim_point *point
 	int rc = KM_EXIT_DONE;
 
 	for (i = 0; i < nr; i++) {
-		core_s += point[i].wall_s;
+		core_s += point[i].cpu_s;
 		requests += point[i].result->submitted;
 		warn_unstable(&point[i]);
 	}

@@ -162,6 +162,7 @@ const struct km_policy km_policy_latcache_request = {
 	.name = "latcache-request",
 	.summary = "finish first, by queue, remaining time and the top cache level",
 	.queueing = KM_QUEUE_OWN,
+	.top_only = true,
 	.pick = request_pick,
 };
 
@@ -169,5 +170,6 @@ const struct km_policy km_policy_naive = {
 	.name = "naive",
 	.summary = "ablation: no rule level, nothing coming, no remaining time",
 	.queueing = KM_QUEUE_OWN,
+	.top_only = true,
 	.pick = naive_pick,
 };
