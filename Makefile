@@ -36,7 +36,7 @@ ring_SRC := bcast.c mpsc.c park.c spsc.c
 numa_SRC := topo.c
 alloc_SRC := arena.c slots.c
 cache_SRC := cache.c digest.c
-core_SRC := type.c estimate.c view.c sched.c record.c eval.c agent.c dispatcher.c \
+core_SRC := type.c estimate.c finish.c view.c sched.c record.c eval.c agent.c dispatcher.c \
 	estimator_thread.c runtime.c stage.c policy/policies.c policy/blind.c policy/latcache.c policy/more.c
 place_SRC := csv.c dict.c import_csv.c import_sqlite.c inventory.c res.c rules.c rules_default.c trace.c zone.c zone_data.c zone_fleet.c zone_gen.c \
 	agent.c audit.c consolidate.c kernels.c objects.c place.c preload.c rule_bind.c rule_eval.c serve.c store_memory.c view.c
@@ -57,7 +57,7 @@ PERF := rules_probe slots_probe
 # Programs that "make fuzz" runs.
 FUZZ := formats_fuzz
 # Scripts that "make check" runs; they print TAP and find the binary in $$KAMINO.
-SCRIPTS := tests/cli/run_test.py scripts/check-litmus.sh tests/cli/topo_test.sh tests/cli/bench_test.py
+SCRIPTS := tests/cli/sim_test.sh tests/cli/run_test.py scripts/check-litmus.sh tests/cli/topo_test.sh tests/cli/bench_test.py
 
 TESTS := $(addprefix $(O)/tests/unit/,$(UNIT)) $(addprefix $(O)/tests/model/,$(MODEL))
 STRESS_TESTS := $(addprefix $(O)/tests/stress/,$(STRESS))
@@ -136,14 +136,14 @@ check: ## installs what is missing, builds, runs all tests
 	$(Q)$(MAKE) check-run
 check-run:
 	$(Q)KAMINO=$(O)/kamino CMOCKA_MESSAGE_OUTPUT=TAP SECS=$${SECS:-2} \
-		prove --exec '' --timer $(TESTS) $(STRESS_TESTS) $(SCRIPTS)
+		prove --exec scripts/run-tap.sh --timer $(TESTS) $(STRESS_TESTS) $(SCRIPTS)
 
 check-san: all $(TESTS) $(STRESS_TESTS) ## the same under SAN=, each stress test for a second
 	$(Q)KAMINO=$(O)/kamino CMOCKA_MESSAGE_OUTPUT=TAP SECS=$${SECS:-1} \
-		prove --exec '' --timer $(TESTS) $(STRESS_TESTS) tests/cli/run_test.py
+		prove --exec scripts/run-tap.sh --timer $(TESTS) $(STRESS_TESTS) tests/cli/run_test.py
 
 check-zone: all ## the real sample (KAMINO_DATA) and a million servers, audited
-	$(Q)KAMINO=$(O)/kamino prove --exec '' --timer --verbose tests/zone/zone_test.py
+	$(Q)KAMINO=$(O)/kamino prove --exec scripts/run-tap.sh --timer --verbose tests/zone/zone_test.py
 
 demo: ## installs what is missing, builds, serves the built-in zone under every policy
 	$(Q)scripts/deps.sh
@@ -152,7 +152,7 @@ demo: ## installs what is missing, builds, serves the built-in zone under every 
 	@echo; echo "the same as one JSON document: $(O)/demo.json"
 
 stress: $(STRESS_TESTS) ## the contended tests, SECS= seconds each (10)
-	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP SECS=$${SECS:-10} prove --exec '' --timer $(STRESS_TESTS)
+	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP SECS=$${SECS:-10} prove --exec scripts/run-tap.sh --timer $(STRESS_TESTS)
 
 check-breaks: ## each ordering label, weakened, makes a test fail
 	$(Q)CC='$(CC)' FLAGS='$(CPPFLAGS) $(KM_CFLAGS) $(CFLAGS)' SRC='$(LIB_SRC)' \
