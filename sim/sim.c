@@ -678,8 +678,9 @@ static void set_defaults(struct sim *sim)
 		sim->type_cap = type_nr ? (uint32_t)km_max_u64(type_nr, 2) : 8192;
 	sim->rule_obj_cap = cfg->rule_obj_cap;
 	if (!sim->rule_obj_cap)
-		sim->rule_obj_cap = type_nr ? sim->type_cap * sim->rule_nr + 2 * sim->rule_nr :
-					      65536;
+		sim->rule_obj_cap = sim->source->rule_obj_nr ?
+					    sim->source->rule_obj_nr + 2 * sim->rule_nr :
+					    65536;
 }
 
 static int check_cfg(const struct km_sim_cfg *cfg, struct km_diag *diag)

@@ -31,6 +31,7 @@ struct km_source {
 	int (*next)(struct km_source *source, struct km_arrival *arrival, struct km_diag *diag);
 	void (*destroy)(struct km_source *source);
 	uint32_t type_nr;
+	uint32_t rule_obj_nr; /* rule objects of those types; 0 = not counted */
 	uint64_t delete_ns;
 	uint32_t trait_nr, rule_nr;
 	const struct km_rule_desc *rules;

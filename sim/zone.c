@@ -386,6 +386,41 @@ static int make_types(struct zone_source *s, struct km_rand *rand, struct km_dia
 	return 0;
 }
 
+static uint64_t mix_rule(const uint32_t *trait, uint32_t uses)
+{
+	uint32_t masked[TRAIT_NR], t;
+
+	for (t = 0; t < TRAIT_NR; t++)
+		masked[t] = uses >> t & 1 ? trait[t] : 0;
+	return mix_traits(masked);
+}
+
+/*
+ * How many rule objects the types have: as many tables are needed, and there is one
+ * for each agent. By 64-bit hashes: a collision would cost a recycled id.
+ */
+static int count_rule_objs(struct zone_source *s)
+{
+	uint32_t mask = (uint32_t)km_pow2_up((uint64_t)s->zone.types * 2) - 1, r, i, at, nr = 0;
+	uint64_t *set = malloc(((size_t)mask + 1) * sizeof(*set)), mix;
+
+	if (!set)
+		return -ENOMEM;
+	for (r = 0; r < s->zone.rules; r++) {
+		memset(set, 0, ((size_t)mask + 1) * sizeof(*set));
+		for (i = 0; i < s->zone.types; i++) {
+			mix = mix_rule(s->trait[i], rule_descs[r].traits) | 1;
+			for (at = (uint32_t)(mix >> 32) & mask; set[at] && set[at] != mix;)
+				at = (at + 1) & mask;
+			nr += !set[at];
+			set[at] = mix;
+		}
+	}
+	free(set);
+	s->source.rule_obj_nr = nr;
+	return 0;
+}
+
 static void shuffle(uint32_t *list, uint32_t nr, struct km_rand *rand)
 {
 	uint32_t i, j, last;
@@ -450,6 +485,9 @@ static int build(struct zone_source *s, struct km_diag *diag)
 
 	km_rand_init(&rand, zone->seed);
 	err = make_types(s, &rand, diag);
+	if (err)
+		return err;
+	err = count_rule_objs(s);
 	if (err)
 		return err;
 	for (i = 0; i < zone->types; i++)
