@@ -45,7 +45,7 @@ struct type_tally {
 
 struct km_cost_recorder {
 	uint32_t type_cap, rule_nr;
-	const struct km_rule_desc *rules;
+	char *rule_name[KM_RULES_MAX]; /* our copies: a recording outlives its workload */
 	uint64_t rule_bytes[KM_RULES_MAX], top_bytes;
 	struct tally rule_hit[KM_RULES_MAX], rule_miss[KM_RULES_MAX], build, all_hits;
 	uint32_t *type_of; /* [type_cap] index into type, or UINT32_MAX */
@@ -124,16 +124,21 @@ int km_cost_recorder_create(struct km_cost_recorder **out, uint32_t type_cap, ui
 			    const struct km_rule_desc *rules)
 {
 	struct km_cost_recorder *rec = calloc(1, sizeof(*rec));
+	bool named = true;
+	uint32_t r;
 
 	if (!rec)
 		return -ENOMEM;
 	rec->type_cap = type_cap;
 	rec->rule_nr = rule_nr;
-	rec->rules = rules;
+	for (r = 0; r < rule_nr; r++) {
+		rec->rule_name[r] = strdup(rules[r].name);
+		named = named && rec->rule_name[r];
+	}
 	rec->slot_mask = 1023;
 	rec->slot = calloc(rec->slot_mask + 1, sizeof(*rec->slot));
 	rec->type_of = malloc((size_t)type_cap * sizeof(*rec->type_of));
-	if (!rec->slot || !rec->type_of) {
+	if (!rec->slot || !rec->type_of || !named) {
 		km_cost_recorder_destroy(rec);
 		return -ENOMEM;
 	}
@@ -150,6 +155,8 @@ void km_cost_recorder_destroy(struct km_cost_recorder *rec)
 		return;
 	for (i = 0; i < rec->type_nr; i++)
 		free(rec->type[i].hit);
+	for (i = 0; i < rec->rule_nr; i++)
+		free(rec->rule_name[i]);
 	free(rec->type);
 	free(rec->type_of);
 	free(rec->slot);
@@ -266,7 +273,7 @@ static void save_lines(const struct km_cost_recorder *rec, FILE *to)
 
 	fprintf(to, "%s\ntop-bytes %" PRIu64 "\n", FILE_MAGIC, rec->top_bytes);
 	for (i = 0; i < rec->rule_nr; i++) {
-		fprintf(to, "rule %s %" PRIu64 " hit", rec->rules[i].name, rec->rule_bytes[i]);
+		fprintf(to, "rule %s %" PRIu64 " hit", rec->rule_name[i], rec->rule_bytes[i]);
 		tally_print(&rec->rule_hit[i], to);
 		fprintf(to, " miss");
 		tally_print(&rec->rule_miss[i], to);
