@@ -36,7 +36,7 @@ ring_SRC := bcast.c mpsc.c park.c spsc.c
 numa_SRC := topo.c
 alloc_SRC := arena.c slots.c
 cache_SRC := cache.c digest.c
-core_SRC := type.c estimate.c view.c sched.c record.c eval.c agent.c dispatcher.c \
+core_SRC := type.c estimate.c finish.c view.c sched.c record.c eval.c agent.c dispatcher.c \
 	estimator_thread.c runtime.c stage.c policy/policies.c policy/blind.c policy/latcache.c policy/more.c
 place_SRC := csv.c dict.c import_csv.c import_sqlite.c inventory.c res.c rules.c rules_default.c trace.c zone.c zone_data.c zone_fleet.c zone_gen.c \
 	agent.c audit.c consolidate.c kernels.c objects.c place.c preload.c rule_bind.c rule_eval.c serve.c store_memory.c view.c
@@ -53,7 +53,7 @@ UNIT := sim_test place_test audit_test lib_test arena_test slots_test topo_test 
 MODEL := sim_model_test cache_model_test place_model_test policy_model_test theorem1_test sched_model_test import_sample_test
 STRESS := store_stress runtime_stress ring_stress snap_stress park_stress summary_stress
 # Measuring programs of perf/, built by "make perf".
-PERF := rules_probe slots_probe
+PERF := rules_probe slots_probe decision_probe
 # Programs that "make fuzz" runs.
 FUZZ := formats_fuzz
 # Scripts that "make check" runs; they print TAP and find the binary in $$KAMINO.
@@ -123,6 +123,8 @@ $(O)/tests/unit/ring_test: KM_LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=
 $(addprefix $(O)/tests/unit/,arena_test slots_test cache_test topo_test estimate_test): KM_LDFLAGS += -Wl,--wrap=calloc
 $(O)/tests/unit/runtime_test: KM_LDFLAGS += \
 	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=pthread_create
+
+$(O)/perf/decision_probe: $(filter-out $(O)/perf/dispatch_bench.o,$(addprefix $(O)/perf/,$(bench_SRC:.c=.o)))
 
 $(O)/perf/%: $(O)/perf/%.o $(O)/libkamino.a
 	$(call say,LD,$@)

@@ -17,6 +17,12 @@
 /* Arrivals taken in between two looks at the agents: each look reads a line an agent. */
 #define ARRIVALS_PER_LOOK 16
 
+/* Each look brings the bounds of one in so many agents to its time (at least of 64). */
+#define FRESHEN_AGENT_NR 1024
+
+/* With fewer agents a scan costs less than keeping bounds. */
+#define BOUNDS_AGENT_NR 64
+
 int km_dispatcher_init(struct km_runtime *rt)
 {
 	struct km_dispatcher *d = &rt->dispatcher;
@@ -34,6 +40,7 @@ int km_dispatcher_init(struct km_runtime *rt)
 		.type_cap = cfg->type_cap,
 		.rule_obj_cap = cfg->rule_obj_cap,
 		.count_serving = cfg->count_serving,
+		.bounds = rt->agent_nr > BOUNDS_AGENT_NR,
 	};
 	struct km_sched_cfg sched_cfg = {
 		.policy = cfg->policy,
@@ -76,17 +83,21 @@ void km_dispatcher_fini(struct km_runtime *rt)
 	free(d->folded_version);
 }
 
+static void push(struct km_runtime *rt, uint32_t agent_idx, struct km_req *req)
+{
+	km_records_write(rt->dispatcher.records, req);
+	/* The ring has as many slots as the window: S2 keeps it from being full. */
+	KM_BUG_ON(!km_spsc_push(&rt->agent[agent_idx]->ring, (uintptr_t)req));
+}
+
 /* Push all that the agent may have now; true when something was pushed. */
 static bool hand_over(struct km_runtime *rt, uint32_t agent_idx)
 {
-	struct km_agent *agent = rt->agent[agent_idx];
 	struct km_req *req;
 	bool pushed = false;
 
 	while ((req = km_sched_next(rt->dispatcher.sched, agent_idx))) {
-		km_records_write(rt->dispatcher.records, req);
-		/* The ring has as many slots as the window: S2 keeps it from being full. */
-		KM_BUG_ON(!km_spsc_push(&agent->ring, (uintptr_t)req));
+		push(rt, agent_idx, req);
 		pushed = true;
 	}
 	return pushed;
@@ -132,7 +143,7 @@ static bool look_at(struct km_runtime *rt, uint32_t agent_idx)
 		km_sched_started(d->sched, agent_idx);
 	for (i = 0; i < ended; i++)
 		km_sched_finished(d->sched, agent_idx);
-	d->view->end_ns[agent_idx] = now.busy ? now.end_ns : 0;
+	km_view_set_end(d->view, agent_idx, now.busy ? now.end_ns : 0);
 	d->completed += ended;
 	return ended;
 }
@@ -166,9 +177,12 @@ bool km_dispatch_classify(struct km_runtime *rt, struct km_req *req)
 
 uint32_t km_dispatch_place(struct km_runtime *rt, struct km_req *req)
 {
-	uint32_t agent_idx = km_sched_arrive(rt->dispatcher.sched, req);
+	bool sent;
+	uint32_t agent_idx = km_sched_arrive_send(rt->dispatcher.sched, req, &sent);
 
-	if (agent_idx != KM_NO_AGENT && !hand_over(rt, agent_idx))
+	if (sent)
+		push(rt, agent_idx, req);
+	else if (agent_idx != KM_NO_AGENT && !hand_over(rt, agent_idx))
 		return KM_NO_AGENT;
 	return agent_idx;
 }
@@ -210,13 +224,13 @@ static bool retry_waiting(struct km_runtime *rt)
 	return done;
 }
 
-static bool look_at_all(struct km_runtime *rt)
+static bool look_at_all(struct km_runtime *rt, uint64_t now_ns)
 {
 	struct km_dispatcher *d = &rt->dispatcher;
 	bool done = false;
 	uint32_t i;
 
-	d->view->now_ns = km_clock_ns(); /* for what is assigned only when it is sent */
+	d->view->now_ns = now_ns; /* for what is assigned only when it is sent */
 	for (i = 0; i < rt->agent_nr; i++) {
 		if (!look_at(rt, i))
 			continue;
@@ -249,10 +263,11 @@ void km_dispatch_enter(struct km_runtime *rt)
 	rt->dispatcher.view->est = km_snap_read(&rt->estimates);
 }
 
-bool km_dispatch_look(struct km_runtime *rt)
+bool km_dispatch_look(struct km_runtime *rt, uint64_t now_ns)
 {
-	bool done = look_at_all(rt);
+	bool done = look_at_all(rt, now_ns);
 
+	km_view_freshen(rt->dispatcher.view, KM_DIV_UP(rt->agent_nr, FRESHEN_AGENT_NR));
 	return retry_waiting(rt) || done;
 }
 
@@ -267,7 +282,7 @@ bool km_dispatch_some(struct km_runtime *rt)
 	bool done;
 
 	km_dispatch_enter(rt);
-	done = km_dispatch_look(rt);
+	done = km_dispatch_look(rt, km_clock_ns());
 	done |= take_arrivals(rt);
 	km_dispatch_leave();
 	return done;

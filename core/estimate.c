@@ -178,7 +178,23 @@ struct km_estimates *km_estimator_table(const struct km_estimator *est)
 	}
 	for (i = 0; i < est->type_cap; i++)
 		table->type_hit_ns[i] = mean_or(&est->type_hit[i], type_hit);
+	km_estimates_sum(table);
 	return table;
+}
+
+void km_estimates_sum(struct km_estimates *table)
+{
+	uint32_t i;
+
+	table->least_miss_ns = table->most_miss_ns = table->build_ns;
+	for (i = 0; i < table->rule_nr; i++) {
+		const uint64_t hit = table->rule_hit_ns[i], miss = table->rule_miss_ns[i];
+
+		table->rule_saved_ns[i] = miss - hit;
+		table->least_miss_ns += km_min_u64(hit, miss);
+		table->most_miss_ns += km_max_u64(hit, miss);
+	}
+	table->summed = true;
 }
 
 void km_estimates_free(struct km_snap_head *head)

@@ -27,7 +27,16 @@ struct km_estimates {
 	uint64_t hit_all_ns; /* every rule hit, and build_ns: the least a top-level miss takes */
 	uint64_t rule_hit_ns[KM_RULES_MAX], rule_miss_ns[KM_RULES_MAX];
 	uint64_t *type_hit_ns; /* [type_cap], in the same allocation */
+
+	/* what every decision would derive from the above; valid when summed is set */
+	bool summed;
+	uint64_t least_miss_ns,
+		most_miss_ns; /* a top-level miss with the rules at their best, worst */
+	uint64_t rule_saved_ns[KM_RULES_MAX]; /* miss less hit; wraps when a hit takes longer */
 };
+
+/** km_estimates_sum() - derive what stands behind summed; the rest of @table is final. */
+void km_estimates_sum(struct km_estimates *table);
 
 enum km_sample_kind {
 	KM_SAMPLE_TYPE_HIT, /* id = type id: the whole request */

@@ -77,6 +77,27 @@ const struct km_policy *km_policy_find(const char *name);
  */
 const char *km_policy_suggest(const char *name);
 
+/* What a decision by finishing time looks at. */
+enum km_finish {
+	KM_FINISH_RULE, /* both levels, augmented by what is coming */
+	KM_FINISH_REQUEST, /* the top level only: a miss there misses every rule */
+	KM_FINISH_NAIVE, /* the top level as cached now, nothing coming, no remaining time */
+	KM_FINISH_NR,
+};
+
+/**
+ * km_finish_first() - the open agent with the least queue + remaining + processing time.
+ *
+ * Ties go to an agent that holds the type (in the sense of @variant), then to the
+ * fewest queued, then to the lowest index; the runner-up is the first of the rest
+ * by the same order. Fills @pick's report. Sums are below 2^62 ns.
+ *
+ * Source: Kamino, OSDI '25, algorithms 1 and 2; core/finish.c for how.
+ * Progress: O(agent_nr * rule_nr) at worst. Return: KM_NO_AGENT when none is open.
+ */
+uint32_t km_finish_first(const struct km_view *view, const struct km_type *type,
+			 struct km_pick *pick, enum km_finish variant);
+
 /**
  * km_pick_describe() - fill @pick's report for an agent chosen without looking
  * (random, round robin, hash, shared queue), by the same terms as LatCache.

@@ -122,8 +122,11 @@ void km_dispatcher_fini(struct km_runtime *rt);
 
 /** km_dispatch_enter() - begin a turn: a snapshot section, with the estimates of now. */
 void km_dispatch_enter(struct km_runtime *rt);
-/** km_dispatch_look() - what the agents did, and what waited for them. Return: whether any. */
-bool km_dispatch_look(struct km_runtime *rt);
+/**
+ * km_dispatch_look() - what the agents did up to @now_ns, and what waited for them.
+ * Return: whether any.
+ */
+bool km_dispatch_look(struct km_runtime *rt, uint64_t now_ns);
 /** km_dispatch_classify() - types for all parts, or none. Return: whether there were ids. */
 bool km_dispatch_classify(struct km_runtime *rt, struct km_req *req);
 /**

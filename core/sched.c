@@ -266,6 +266,15 @@ static void remember_sent(struct km_sched *sched, struct lane *lane, const struc
 	lane->sent_nr++;
 }
 
+static void send_now(struct km_sched *sched, uint32_t agent_idx, const struct km_req *req)
+{
+	struct lane *lane = &sched->lane[agent_idx];
+
+	remember_sent(sched, lane, req);
+	if (is_full(sched, lane))
+		km_view_set_open(sched->view, agent_idx, false);
+}
+
 struct km_req *km_sched_next(struct km_sched *sched, uint32_t agent_idx)
 {
 	struct lane *lane = &sched->lane[agent_idx];
@@ -281,11 +290,36 @@ struct km_req *km_sched_next(struct km_sched *sched, uint32_t agent_idx)
 		req = steal(sched, agent_idx);
 	if (!req)
 		return NULL;
-	remember_sent(sched, lane, req);
+	send_now(sched, agent_idx, req);
 	sched->waiting_nr--;
-	if (is_full(sched, lane))
-		km_view_set_open(sched->view, agent_idx, false);
 	return req;
+}
+
+uint32_t km_sched_arrive_send(struct km_sched *sched, struct km_req *req, bool *sent)
+{
+	struct lane *lane;
+	uint32_t agent_idx;
+
+	*sent = false;
+	if (sched->policy->queueing != KM_QUEUE_OWN || sched->shared.head)
+		return km_sched_arrive(sched, req);
+	sched->inside_nr++;
+	agent_idx = sched->policy->pick(sched->view, req->type, &sched->pick);
+	if (agent_idx == KM_NO_AGENT) {
+		sched->waiting_nr++;
+		fifo_push(&sched->shared, req);
+		return KM_NO_AGENT;
+	}
+	lane = &sched->lane[agent_idx];
+	assign(sched, req, agent_idx);
+	if (lane->held.head || is_full(sched, lane)) {
+		sched->waiting_nr++;
+		fifo_push(&lane->held, req);
+		return agent_idx;
+	}
+	send_now(sched, agent_idx, req);
+	*sent = true;
+	return agent_idx;
 }
 
 void km_sched_started(struct km_sched *sched, uint32_t agent_idx)

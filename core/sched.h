@@ -49,6 +49,15 @@ void km_sched_destroy(struct km_sched *sched);
 uint32_t km_sched_arrive(struct km_sched *sched, struct km_req *req);
 
 /**
+ * km_sched_arrive_send() - km_sched_arrive(), then km_sched_next() for @req itself.
+ * @sent: set to whether the agent that is returned is to be sent @req now, which
+ *	then counts as sent; else km_sched_next() tells what to send, as after
+ *	km_sched_arrive().
+ * Return: as km_sched_arrive().
+ */
+uint32_t km_sched_arrive_send(struct km_sched *sched, struct km_req *req, bool *sent);
+
+/**
  * km_sched_next() - the request to send to @agent_idx now.
  *
  * For KM_QUEUE_STEAL takes from the longest queue when its own is empty.

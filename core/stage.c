@@ -133,7 +133,6 @@ const struct km_records *km_stage_records(const struct km_stage *stage)
 void km_stage_enter(struct km_stage *stage)
 {
 	km_dispatch_enter(stage->rt);
-	stage->rt->dispatcher.view->now_ns = km_clock_ns();
 }
 
 void km_stage_leave(struct km_stage *stage)
@@ -144,7 +143,12 @@ void km_stage_leave(struct km_stage *stage)
 
 bool km_stage_look(struct km_stage *stage)
 {
-	return km_dispatch_look(stage->rt);
+	return km_dispatch_look(stage->rt, km_clock_ns());
+}
+
+bool km_stage_look_at(struct km_stage *stage, uint64_t now_ns)
+{
+	return km_dispatch_look(stage->rt, now_ns);
 }
 
 uint32_t km_stage_classify(struct km_stage *stage, struct km_req *const *req, uint32_t nr)

@@ -67,6 +67,12 @@ void km_stage_leave(struct km_stage *stage);
 bool km_stage_look(struct km_stage *stage);
 
 /**
+ * km_stage_look_at() - the same at a time that the caller counts, which stays the turn's.
+ * Context: within a turn; once used, km_stage_look() and km_stage_turn() are not.
+ */
+bool km_stage_look_at(struct km_stage *stage, uint64_t now_ns);
+
+/**
  * km_stage_classify() - types for all of @req[0..nr), each with its references.
  * Return: how many got one. Context: within a turn.
  */

@@ -5,6 +5,37 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* No agent has so much to do: what stands behind the last one. */
+#define NOBODY_NS (UINT64_C(1) << 62)
+#define BLOCK_AGENT_NR 64u
+#define GROUP_AGENT_NR 8u
+
+/* For whole blocks of agents, on lines of its own. */
+static uint64_t *alloc_times(const struct km_view *view)
+{
+	const size_t bytes = (size_t)view->word_nr * BLOCK_AGENT_NR * sizeof(uint64_t);
+	uint64_t *times = aligned_alloc(KM_SHARE_BYTES, bytes);
+
+	if (times)
+		memset(times, 0, bytes);
+	return times;
+}
+
+static int alloc_bounds(struct km_view *view)
+{
+	uint32_t block;
+
+	view->group_bound = calloc((size_t)view->word_nr * 8, sizeof(*view->group_bound));
+	/* Scans look at 8 blocks at a time. */
+	view->block_bound = calloc(view->word_nr + 7ul, sizeof(*view->block_bound));
+	if (!view->group_bound || !view->block_bound)
+		return -ENOMEM;
+	for (block = view->word_nr; block < view->word_nr + 7; block++)
+		view->block_bound[block] = NOBODY_NS;
+	km_view_freshen(view, view->word_nr);
+	return 0;
+}
+
 int km_view_create(struct km_view **out, const struct km_view_cfg *cfg)
 {
 	struct km_view *view;
@@ -22,8 +53,8 @@ int km_view_create(struct km_view **out, const struct km_view_cfg *cfg)
 	view->cap[KM_CACHE_TOP] = cfg->type_cap;
 	view->cap[KM_CACHE_RULE] = cfg->rule_obj_cap;
 	view->count_serving = cfg->count_serving;
-	view->wait_ns = calloc(agents, sizeof(*view->wait_ns));
-	view->end_ns = calloc(agents, sizeof(*view->end_ns));
+	view->wait_ns = alloc_times(view);
+	view->end_ns = alloc_times(view);
 	view->queued_nr = calloc(agents, sizeof(*view->queued_nr));
 	view->open = calloc(view->word_nr, sizeof(*view->open));
 	if (!view->wait_ns || !view->end_ns || !view->queued_nr || !view->open)
@@ -32,6 +63,7 @@ int km_view_create(struct km_view **out, const struct km_view_cfg *cfg)
 		bits = (size_t)view->cap[level] * view->word_nr;
 		view->cached[level] = calloc(bits, sizeof(uint64_t));
 		view->coming[level] = calloc(bits, sizeof(uint64_t));
+		view->augmented[level] = calloc(bits, sizeof(uint64_t));
 		view->count[level] = calloc(view->cap[level] * agents, sizeof(uint32_t));
 		view->gen[level] = calloc(view->cap[level], sizeof(uint32_t));
 		if (cfg->future)
@@ -40,15 +72,20 @@ int km_view_create(struct km_view **out, const struct km_view_cfg *cfg)
 		view->folded_nr[level] = calloc(agents, sizeof(uint32_t));
 		view->folded_cap[level] = calloc(agents, sizeof(uint32_t));
 		if (!view->cached[level] || !view->coming[level] || !view->count[level] ||
-		    !view->gen[level] || !view->folded[level] || !view->folded_nr[level] ||
-		    !view->folded_cap[level] || (cfg->future && !view->future[level]))
+		    !view->augmented[level] || !view->gen[level] || !view->folded[level] ||
+		    !view->folded_nr[level] || !view->folded_cap[level] ||
+		    (cfg->future && !view->future[level]))
 			goto err_destroy;
 	}
 	for (i = 0; i < cfg->agent_nr; i++)
 		km_view_set_open(view, i, true);
+	for (; i < view->word_nr * BLOCK_AGENT_NR; i++)
+		view->wait_ns[i] = NOBODY_NS;
 	for (level = 0; level < KM_CACHE_LEVEL_NR; level++)
 		for (i = 0; i < view->cap[level]; i++)
 			view->gen[level][i] = KM_GEN_FIRST;
+	if (cfg->bounds && alloc_bounds(view))
+		goto err_destroy;
 	*out = view;
 	return 0;
 
@@ -71,10 +108,13 @@ void km_view_destroy(struct km_view *view)
 		free(view->folded[level]);
 		free(view->gen[level]);
 		free(view->count[level]);
+		free(view->augmented[level]);
 		free(view->coming[level]);
 		free(view->cached[level]);
 		free(view->future[level]);
 	}
+	free(view->block_bound);
+	free(view->group_bound);
 	free(view->open);
 	free(view->queued_nr);
 	free(view->end_ns);
@@ -82,58 +122,167 @@ void km_view_destroy(struct km_view *view)
 	free(view);
 }
 
-static void row_set(struct km_view *view, uint64_t *rows, uint32_t id, uint32_t agent_idx)
+static inline size_t word_of(const struct km_view *view, uint32_t id, uint32_t agent_idx)
 {
-	rows[(size_t)id * view->word_nr + agent_idx / 64] |= UINT64_C(1) << (agent_idx % 64);
+	return (size_t)id * view->word_nr + agent_idx / 64;
 }
 
-static void row_clear(struct km_view *view, uint64_t *rows, uint32_t id, uint32_t agent_idx)
+static inline uint64_t bit_of(uint32_t agent_idx)
 {
-	rows[(size_t)id * view->word_nr + agent_idx / 64] &= ~(UINT64_C(1) << (agent_idx % 64));
+	return UINT64_C(1) << (agent_idx % 64);
 }
 
-/* Returns true when this was the first. */
-static bool count_up(struct km_view *view, enum km_cache_level level, uint32_t id,
-		     uint32_t agent_idx)
-{
-	uint32_t *count = &view->count[level][(size_t)id * view->agent_nr + agent_idx];
-
-	if ((*count)++)
-		return false;
-	row_set(view, view->coming[level], id, agent_idx);
-	return true;
-}
-
-/* Returns true when this was the last. */
-static bool count_down(struct km_view *view, enum km_cache_level level, uint32_t id,
+static void set_cached(struct km_view *view, enum km_cache_level level, uint32_t id,
 		       uint32_t agent_idx)
 {
-	uint32_t *count = &view->count[level][(size_t)id * view->agent_nr + agent_idx];
+	const size_t at = word_of(view, id, agent_idx);
 
-	KM_BUG_ON(!*count);
-	if (--(*count))
-		return false;
-	row_clear(view, view->coming[level], id, agent_idx);
-	return true;
+	view->cached[level][at] |= bit_of(agent_idx);
+	view->augmented[level][at] |= bit_of(agent_idx);
 }
 
+static void clear_cached(struct km_view *view, enum km_cache_level level, uint32_t id,
+			 uint32_t agent_idx)
+{
+	const size_t at = word_of(view, id, agent_idx);
+
+	view->cached[level][at] &= ~bit_of(agent_idx);
+	view->augmented[level][at] = view->cached[level][at] | view->coming[level][at];
+}
+
+static void set_coming(struct km_view *view, enum km_cache_level level, uint32_t id,
+		       uint32_t agent_idx)
+{
+	const size_t at = word_of(view, id, agent_idx);
+
+	view->coming[level][at] |= bit_of(agent_idx);
+	view->augmented[level][at] |= bit_of(agent_idx);
+}
+
+static void clear_coming(struct km_view *view, enum km_cache_level level, uint32_t id,
+			 uint32_t agent_idx)
+{
+	const size_t at = word_of(view, id, agent_idx);
+
+	view->coming[level][at] &= ~bit_of(agent_idx);
+	view->augmented[level][at] = view->cached[level][at] | view->coming[level][at];
+}
+
+/* ---- bounds (V4) ------------------------------------------------------------ */
+
+static uint64_t least_of_8(const uint64_t *value)
+{
+	uint64_t least = value[0];
+	uint32_t i;
+
+	for (i = 1; i < 8; i++)
+		least = km_min_u64(least, value[i]);
+	return least;
+}
+
+/* An overdue or idle agent counts as ending now: it can only be later that it is looked at. */
+static void bound_group(struct km_view *view, uint32_t group)
+{
+	const uint64_t *wait = view->wait_ns + (size_t)group * GROUP_AGENT_NR;
+	const uint64_t *end = view->end_ns + (size_t)group * GROUP_AGENT_NR;
+	uint64_t least = UINT64_MAX;
+	uint32_t i;
+
+	for (i = 0; i < GROUP_AGENT_NR; i++)
+		least = km_min_u64(least, wait[i] + km_max_u64(end[i], view->now_ns));
+	view->group_bound[group] = least;
+}
+
+static void bound_agent(struct km_view *view, uint32_t agent_idx)
+{
+	const uint32_t block = agent_idx / BLOCK_AGENT_NR;
+
+	if (!view->block_bound)
+		return;
+	bound_group(view, agent_idx / GROUP_AGENT_NR);
+	view->block_bound[block] = least_of_8(view->group_bound + (size_t)block * 8);
+	view->bound_ns = km_max_u64(view->bound_ns, view->now_ns);
+}
+
+void km_view_freshen(struct km_view *view, uint32_t block_nr)
+{
+	uint32_t block, i;
+
+	if (!view->block_bound)
+		return;
+	for (; block_nr; block_nr--) {
+		block = view->fresh_block;
+		view->fresh_block = block + 1 < view->word_nr ? block + 1 : 0;
+		for (i = 0; i < 8; i++)
+			bound_group(view, block * 8 + i);
+		view->block_bound[block] = least_of_8(view->group_bound + (size_t)block * 8);
+	}
+	view->bound_ns = km_max_u64(view->bound_ns, view->now_ns);
+}
+
+void km_view_set_end(struct km_view *view, uint32_t agent_idx, uint64_t end_ns)
+{
+	view->end_ns[agent_idx] = end_ns;
+	bound_agent(view, agent_idx);
+}
+
+/* ---- counts ------------------------------------------------------------------- */
+
 /* Rule objects are counted once per distinct type that is coming, not per request. */
+static void rules_come(struct km_view *view, uint32_t agent_idx, const struct km_type *type)
+{
+	/* Copies, as the compiler cannot know that the stores leave the view alone. */
+	const size_t agent_nr = view->agent_nr, word_nr = view->word_nr;
+	uint32_t *const count = view->count[KM_CACHE_RULE] + agent_idx;
+	uint64_t *const coming = view->coming[KM_CACHE_RULE] + agent_idx / 64;
+	uint64_t *const augmented = view->augmented[KM_CACHE_RULE] + agent_idx / 64;
+	const struct km_key *key = type->rule, *const end = key + view->rule_nr;
+	const uint64_t bit = bit_of(agent_idx);
+
+	for (; key < end; key++) {
+		if (count[key->id * agent_nr]++)
+			continue;
+		coming[key->id * word_nr] |= bit;
+		augmented[key->id * word_nr] |= bit;
+	}
+}
+
+static void rules_go(struct km_view *view, uint32_t agent_idx, const struct km_type *type)
+{
+	const size_t agent_nr = view->agent_nr;
+	uint32_t *const count = view->count[KM_CACHE_RULE] + agent_idx;
+	const struct km_key *key = type->rule, *const end = key + view->rule_nr;
+
+	for (; key < end; key++) {
+		KM_BUG_ON(!count[key->id * agent_nr]);
+		if (!--count[key->id * agent_nr])
+			clear_coming(view, KM_CACHE_RULE, key->id, agent_idx);
+	}
+}
+
+static inline uint32_t *type_count(struct km_view *view, uint32_t agent_idx,
+				   const struct km_type *type)
+{
+	return &view->count[KM_CACHE_TOP][(size_t)type->key.id * view->agent_nr + agent_idx];
+}
+
 static void type_comes(struct km_view *view, uint32_t agent_idx, const struct km_type *type)
 {
-	uint32_t r;
-
-	if (count_up(view, KM_CACHE_TOP, type->key.id, agent_idx))
-		for (r = 0; r < view->rule_nr; r++)
-			count_up(view, KM_CACHE_RULE, type->rule[r].id, agent_idx);
+	if ((*type_count(view, agent_idx, type))++)
+		return;
+	set_coming(view, KM_CACHE_TOP, type->key.id, agent_idx);
+	rules_come(view, agent_idx, type);
 }
 
 static void type_goes(struct km_view *view, uint32_t agent_idx, const struct km_type *type)
 {
-	uint32_t r;
+	uint32_t *count = type_count(view, agent_idx, type);
 
-	if (count_down(view, KM_CACHE_TOP, type->key.id, agent_idx))
-		for (r = 0; r < view->rule_nr; r++)
-			count_down(view, KM_CACHE_RULE, type->rule[r].id, agent_idx);
+	KM_BUG_ON(!*count);
+	if (--*count)
+		return;
+	clear_coming(view, KM_CACHE_TOP, type->key.id, agent_idx);
+	rules_go(view, agent_idx, type);
 }
 
 static void leave_queue(struct km_view *view, uint32_t agent_idx, uint64_t est_ns)
@@ -141,6 +290,7 @@ static void leave_queue(struct km_view *view, uint32_t agent_idx, uint64_t est_n
 	KM_BUG_ON(view->wait_ns[agent_idx] < est_ns || !view->queued_nr[agent_idx]);
 	view->wait_ns[agent_idx] -= est_ns;
 	view->queued_nr[agent_idx]--;
+	bound_agent(view, agent_idx);
 }
 
 void km_view_enqueue(struct km_view *view, uint32_t agent_idx, const struct km_type *type,
@@ -148,6 +298,7 @@ void km_view_enqueue(struct km_view *view, uint32_t agent_idx, const struct km_t
 {
 	view->wait_ns[agent_idx] += est_ns;
 	view->queued_nr[agent_idx]++;
+	bound_agent(view, agent_idx);
 	type_comes(view, agent_idx, type);
 }
 
@@ -195,11 +346,11 @@ static void fold_level(struct km_view *view, uint32_t agent_idx, enum km_cache_l
 	uint32_t i;
 
 	for (i = 0; i < view->folded_nr[level][agent_idx]; i++)
-		row_clear(view, view->cached[level], mine[i].id, agent_idx);
+		clear_cached(view, level, mine[i].id, agent_idx);
 	for (i = 0; i < nr; i++) {
 		mine[i] = keys[i];
 		if (view->gen[level][keys[i].id] == keys[i].gen) /* V3 */
-			row_set(view, view->cached[level], keys[i].id, agent_idx);
+			set_cached(view, level, keys[i].id, agent_idx);
 	}
 	view->folded_nr[level][agent_idx] = nr;
 }
@@ -219,27 +370,25 @@ int km_view_fold(struct km_view *view, uint32_t agent_idx, const struct km_diges
 	return 0;
 }
 
-static void note(struct km_view *view, uint64_t *rows, uint32_t agent_idx,
-		 enum km_cache_level level, struct km_key key, bool present)
+void km_view_note_cached(struct km_view *view, uint32_t agent_idx, enum km_cache_level level,
+			 struct km_key key, bool present)
 {
 	if (view->gen[level][key.id] != key.gen) /* V3 */
 		return;
 	if (present)
-		row_set(view, rows, key.id, agent_idx);
+		set_cached(view, level, key.id, agent_idx);
 	else
-		row_clear(view, rows, key.id, agent_idx);
-}
-
-void km_view_note_cached(struct km_view *view, uint32_t agent_idx, enum km_cache_level level,
-			 struct km_key key, bool present)
-{
-	note(view, view->cached[level], agent_idx, level, key, present);
+		clear_cached(view, level, key.id, agent_idx);
 }
 
 void km_view_note_future(struct km_view *view, uint32_t agent_idx, enum km_cache_level level,
 			 struct km_key key, bool present)
 {
-	note(view, view->future[level], agent_idx, level, key, present);
+	uint64_t *word = &view->future[level][word_of(view, key.id, agent_idx)];
+
+	if (view->gen[level][key.id] != key.gen) /* V3 */
+		return;
+	*word = present ? *word | bit_of(agent_idx) : *word & ~bit_of(agent_idx);
 }
 
 void km_view_recycle(void *ctx, enum km_cache_level level, struct km_key key)
@@ -247,9 +396,10 @@ void km_view_recycle(void *ctx, enum km_cache_level level, struct km_key key)
 	struct km_view *view = ctx;
 
 	view->gen[level][key.id] = key.gen;
-	memset(view->cached[level] + (size_t)key.id * view->word_nr, 0,
-	       view->word_nr * sizeof(uint64_t));
+	memset(view->cached[level] + word_of(view, key.id, 0), 0, view->word_nr * sizeof(uint64_t));
+	memcpy(view->augmented[level] + word_of(view, key.id, 0),
+	       view->coming[level] + word_of(view, key.id, 0), view->word_nr * sizeof(uint64_t));
 	if (view->future[level])
-		memset(view->future[level] + (size_t)key.id * view->word_nr, 0,
+		memset(view->future[level] + word_of(view, key.id, 0), 0,
 		       view->word_nr * sizeof(uint64_t));
 }

@@ -12,7 +12,10 @@
  *  V1 wait_ns[a] is the sum of the estimates that were added for the requests
  *     queued on a, each leaving with exactly what it brought;
  *  V2 a coming bit is set iff its count is not 0;
- *  V3 a cached bit speaks of the id's current generation only.
+ *  V3 a cached bit speaks of the id's current generation only;
+ *  V4 in a view with bounds, at any time from bound_ns on, no agent of a group of
+ *     8 or block of 64 has less queue and remaining time than the group's or
+ *     block's bound less that time.
  *
  * Source: Kamino, OSDI '25, algorithms 1 and 2.
  */
@@ -38,15 +41,23 @@ struct km_view {
 	uint64_t now_ns; /* set before each decision */
 	const struct km_estimates *est; /* set before each decision */
 
+	/* both with more entries up to whole words, for nobody: scans read them */
 	uint64_t *wait_ns; /* [agent_nr] V1 */
 	uint64_t *end_ns; /* [agent_nr] predicted end of the request in service; 0 = idle */
 	uint32_t *queued_nr; /* [agent_nr] assigned and not started */
 	uint64_t *open; /* [word_nr] agents that may be given a request */
 	uint64_t *cached[KM_CACHE_LEVEL_NR]; /* [cap][word_nr] V3 */
 	uint64_t *coming[KM_CACHE_LEVEL_NR]; /* [cap][word_nr] V2 */
+	uint64_t *augmented[KM_CACHE_LEVEL_NR]; /* [cap][word_nr] cached or coming */
 	uint32_t *count
 		[KM_CACHE_LEVEL_NR]; /* [cap][agent_nr]; held requests have no limit of their own */
 	uint32_t *gen[KM_CACHE_LEVEL_NR]; /* [cap] */
+
+	/* bounds, V4; NULL in a view without */
+	uint64_t *group_bound,
+		*block_bound; /* ns on the clock of now_ns; [8 * word_nr], [word_nr] */
+	uint64_t bound_ns; /* the latest now_ns that they rest on */
+	uint32_t fresh_block; /* whose turn it is in km_view_freshen() */
 
 	/* what only the simulator can know; NULL elsewhere */
 	const uint64_t *exact_ns; /* [agent_nr] true processing time of the request at hand */
@@ -61,6 +72,7 @@ struct km_view_cfg {
 	uint32_t agent_nr, rule_nr;
 	uint32_t type_cap, rule_obj_cap;
 	bool count_serving;
+	bool bounds; /* keep bounds (V4): then only km_view_set_end() writes end_ns */
 	bool future; /* keep rows of what will be cached (km_view_note_future()) */
 };
 
@@ -84,6 +96,17 @@ void km_view_start(struct km_view *view, uint32_t agent_idx, const struct km_typ
 
 /** km_view_finish() - service ended; the digest was folded before. */
 void km_view_finish(struct km_view *view, uint32_t agent_idx, const struct km_type *type);
+
+/** km_view_set_end() - @agent_idx serves until @end_ns by its estimate; 0 = it is idle. */
+void km_view_set_end(struct km_view *view, uint32_t agent_idx, uint64_t end_ns);
+
+/**
+ * km_view_freshen() - bring the bounds of @block_nr blocks to now_ns, in turn.
+ *
+ * A bound of an idle or overdue agent loosens as time goes by: answers stay right,
+ * decisions get slower. Does nothing in a view without bounds.
+ */
+void km_view_freshen(struct km_view *view, uint32_t block_nr);
 
 /**
  * km_view_fold() - take over @agent_idx's digest. O(keys of the old and new digest).
@@ -145,8 +168,7 @@ static inline bool km_view_cached(const struct km_view *view, enum km_cache_leve
 static inline bool km_view_augmented(const struct km_view *view, enum km_cache_level level,
 				     uint32_t id, uint32_t agent_idx)
 {
-	return km_view_cached(view, level, id, agent_idx) ||
-	       km_view_bit(km_view_row(view->coming[level], view, id), agent_idx);
+	return km_view_bit(km_view_row(view->augmented[level], view, id), agent_idx);
 }
 
 /* remainingProcTime: 0 when idle or overdue. */

@@ -82,6 +82,9 @@ void bench_play_fini(struct bench_play *p);
 /* Fill the caches with what is popular; before the thread starts. */
 int bench_play_fill(struct bench_play *p, const struct bench_world *w, struct km_types *types);
 
+/* All that happens up to @now_ns, without a thread. */
+void bench_play_step(struct bench_play *p, uint64_t now_ns);
+
 int bench_play_start(struct bench_play *p);
 void bench_play_stop(struct bench_play *p);
 

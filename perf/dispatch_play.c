@@ -366,6 +366,17 @@ int bench_play_fill(struct bench_play *p, const struct bench_world *w, struct km
 	return err;
 }
 
+void bench_play_step(struct bench_play *p, uint64_t now_ns)
+{
+	uint32_t i;
+
+	while (serve_due(p, now_ns))
+		;
+	for (i = 0; i < p->cfg->agent_nr; i += IDLE_LOOKS)
+		ask_idle(p, now_ns);
+	km_snap_quiesce();
+}
+
 int bench_play_start(struct bench_play *p)
 {
 	int err = pthread_create(&p->thread, NULL, play_main, p);

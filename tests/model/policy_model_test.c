@@ -19,6 +19,7 @@
 
 #include <cmocka.h>
 
+#include "core/finish.h"
 #include "core/policy.h"
 #include "lib/rand.h"
 
@@ -117,6 +118,8 @@ static void new_estimates(struct world *w)
 	}
 	for (i = 0; i < TYPE_NR; i++)
 		est->type_hit_ns[i] = below(w, 2) ? random_ns(w) : est->miss_all_ns;
+	if (below(w, 2)) /* else a scan sums them itself */
+		km_estimates_sum(est);
 	w->est[w->est_nr++] = est;
 	w->view->est = est;
 }
@@ -181,7 +184,7 @@ static void finish(struct world *w, uint32_t a)
 	if (!agent->busy)
 		return;
 	agent->busy = false;
-	w->view->end_ns[a] = 0;
+	km_view_set_end(w->view, a, 0);
 	km_view_finish(w->view, a, &w->type[agent->serving]);
 }
 
@@ -207,7 +210,7 @@ static void pop(struct world *w, uint32_t a, bool to_serve)
 	agent->busy = true;
 	agent->serving = type;
 	agent->end_ns = w->view->now_ns + random_ns(w) - below(w, 3);
-	w->view->end_ns[a] = agent->end_ns;
+	km_view_set_end(w->view, a, agent->end_ns);
 	km_view_start(w->view, a, &w->type[type], est);
 }
 
@@ -245,6 +248,7 @@ static void change_world(struct world *w)
 	for (i = 0; i < nr; i++)
 		change_agent(w, (uint32_t)below(w, w->agent_nr));
 	w->view->now_ns += below(w, 3);
+	km_view_freshen(w->view, (uint32_t)below(w, 3));
 	if (below(w, 8) == 0)
 		new_estimates(w);
 	if (below(w, 64) == 0)
@@ -267,6 +271,7 @@ static void open_world(struct world *w, uint64_t seed)
 	cfg.agent_nr = w->agent_nr;
 	cfg.rule_nr = w->rule_nr;
 	cfg.count_serving = w->count_serving;
+	cfg.bounds = below(w, 4); /* of few agents as well as of many */
 	assert_int_equal(km_view_create(&w->view, &cfg), 0);
 	w->view->now_ns = 1000;
 	w->view->exact_ns = w->exact_ns;
@@ -616,14 +621,27 @@ static struct answer oracle(const struct world *w, const struct km_policy *polic
 
 /* ---- the comparison --------------------------------------------------------------- */
 
+/* The instruction sets of latcache's scan, and how many answers of each were looked at. */
+static const char *const paths[] = { "portable", "avx2", "avx512" };
+static uint64_t path_view_nr[KM_ARRAY_NR(paths)];
+static const char *path = "";
+
+static bool has_paths(const struct km_policy *policy)
+{
+	return policy->pick == km_policy_latcache_rule.pick ||
+	       policy->pick == km_policy_latcache_request.pick ||
+	       policy->pick == km_policy_naive.pick;
+}
+
 static void check(const struct world *w, const struct km_policy *policy, uint64_t got,
 		  uint64_t want, const char *what)
 {
 	if (got != want)
-		fail_msg("%s: %s is %" PRIu64 ", the oracle says %" PRIu64
+		fail_msg("%s %s: %s is %" PRIu64 ", the oracle says %" PRIu64
 			 " (%u agents, %u rules); repeat: SEED=%" PRIu64
 			 " WORLDS=1 policy_model_test",
-			 policy->name, what, got, want, w->agent_nr, w->rule_nr, w->seed);
+			 policy->name, has_paths(policy) ? path : "", what, got, want, w->agent_nr,
+			 w->rule_nr, w->seed);
 }
 
 static void compare(struct world *w, const struct km_policy *policy, uint32_t type,
@@ -654,6 +672,22 @@ static const struct km_policy *policy_at(uint32_t nth)
 	return nth < nr ? km_policies[nth] : km_policies_more[nth - nr];
 }
 
+/* The same with every instruction set of this host; latcache's scans have one each. */
+static void compare_paths(struct world *w, const struct km_policy *policy, uint32_t type,
+			  const struct term *term, struct km_pick *pick)
+{
+	uint32_t i;
+
+	for (i = 0; i < KM_ARRAY_NR(paths); i++) {
+		if (!km_finish_use(paths[i]))
+			continue;
+		path = paths[i];
+		compare(w, policy, type, term, pick);
+		path_view_nr[i]++;
+	}
+	km_finish_use(NULL);
+}
+
 static void look_at_views(struct world *w)
 {
 	struct km_pick pick[16];
@@ -668,8 +702,12 @@ static void look_at_views(struct world *w)
 		type = (uint32_t)below(w, TYPE_NR);
 		for (a = 0; a < w->agent_nr; a++)
 			term[a] = term_of(w, &w->agent[a], type);
-		for (p = 0; policy_at(p); p++)
-			compare(w, policy_at(p), type, term, &pick[p]);
+		for (p = 0; policy_at(p); p++) {
+			if (has_paths(policy_at(p)))
+				compare_paths(w, policy_at(p), type, term, &pick[p]);
+			else
+				compare(w, policy_at(p), type, term, &pick[p]);
+		}
 	}
 }
 
@@ -692,6 +730,8 @@ static void every_policy_agrees_with_the_oracle(void **state)
 		look_at_views(&w);
 		close_world(&w);
 	}
+	for (i = 0; i < KM_ARRAY_NR(paths); i++)
+		printf("# %s: %" PRIu64 " answers of latcache's\n", paths[i], path_view_nr[i]);
 }
 
 int main(void)
