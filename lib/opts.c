@@ -49,6 +49,31 @@ static int parse_with_unit(const char *text, const struct unit *units, uint64_t 
 	return -EINVAL;
 }
 
+/* Digits alone are taken as they are: a double would round beyond 2^53. */
+static int parse_digits(const char *text, uint64_t *value)
+{
+	char *end;
+
+	errno = 0;
+	*value = strtoull(text, &end, 10);
+	return errno || *end ? -EINVAL : 0;
+}
+
+/* 1000, 10k, 1.5M: what is left after the unit must be whole. */
+static int parse_count(const char *text, uint64_t *value)
+{
+	char *end;
+	double scaled;
+
+	if (!text[strspn(text, "0123456789")] && *text)
+		return parse_digits(text, value);
+	if (parse_with_unit(text, count_units, value))
+		return -EINVAL;
+	scaled = strtod(text, &end);
+	scaled *= *end == 'k' ? 1e3 : *end == 'M' ? 1e6 : *end == 'G' ? 1e9 : 1;
+	return fabs(scaled - (double)*value) < 1e-6 * scaled ? 0 : -EINVAL;
+}
+
 int km_parse_duration(const char *text, uint64_t *ns)
 {
 	return parse_with_unit(text, time_units, ns);
@@ -164,7 +189,7 @@ static int set_opt(const struct km_opt *opt, const char *text, struct km_diag *d
 		*(double *)opt->value = number;
 		return 0;
 	case KM_OPT_U64:
-		err = parse_with_unit(text, count_units, &whole);
+		err = parse_count(text, &whole);
 		break;
 	case KM_OPT_DURATION:
 		err = parse_with_unit(text, time_units, &whole);

@@ -157,6 +157,11 @@ struct slot {
 	struct slot *next_free;
 };
 
+/* Creates of a VM's name that are under way, and deletes that wait for their end. */
+struct flight {
+	uint32_t creates, deletes;
+};
+
 struct replay {
 	const struct km_replay_cfg *cfg;
 	struct km_replay_result *result;
@@ -167,7 +172,7 @@ struct replay {
 	uint32_t free_nr;
 	uint32_t *server; /* [vms of the plan] where the agents write placements */
 	uint8_t *seen; /* [job_nr] outcomes that came back */
-	uint32_t *flight; /* [vm numbers] 0, or 1 + deletes that wait for its create */
+	struct flight *flight; /* [vm numbers] */
 	uint64_t next_job, next_id, done;
 	uint64_t start_ns, first_end_ns, last_end_ns;
 	uint64_t glance_ns, glance_nr, progress_ns;
@@ -244,7 +249,7 @@ static void for_each_vm(struct replay *r, const struct km_job *job,
 static void take_off(struct replay *r, const struct km_event *event, uint32_t i)
 {
 	(void)event;
-	r->flight[r->cfg->plan->vm[i]] = 1;
+	r->flight[r->cfg->plan->vm[i]].creates++;
 }
 
 static void note_placed(struct replay *r, const struct km_event *event, uint32_t i)
@@ -284,11 +289,13 @@ static void delete_vm(struct replay *r, uint32_t vm)
 static void land(struct replay *r, const struct km_event *event, uint32_t i)
 {
 	uint32_t vm = r->cfg->plan->vm[i];
+	struct flight *flight = &r->flight[vm];
 
 	(void)event;
-	for (; r->flight[vm] > 1; r->flight[vm]--)
+	if (--flight->creates)
+		return;
+	for (; flight->deletes; flight->deletes--)
 		delete_vm(r, vm);
-	r->flight[vm] = 0;
 }
 
 /* @outcome of a request, which is over. */
@@ -311,6 +318,7 @@ static void submit(struct replay *r, uint64_t job_idx, uint64_t due_ns)
 
 	r->result->submitted++;
 	r->next_id++;
+	for_each_vm(r, job, take_off);
 	if (r->free_nr < job->part_nr) {
 		settle(r, job_idx, KM_AT_DOOR);
 		return;
@@ -322,7 +330,6 @@ static void submit(struct replay *r, uint64_t job_idx, uint64_t due_ns)
 		*link = &slot->req;
 		link = &slot->req.more;
 	}
-	for_each_vm(r, job, take_off);
 	if (km_submit(r->client, first)) {
 		give_slots(r, first);
 		settle(r, job_idx, KM_AT_DOOR);
@@ -397,19 +404,23 @@ static bool stopped(const struct replay *r)
 	       atomic_load_explicit(r->cfg->interrupted, memory_order_relaxed);
 }
 
+/* The first row of the plan is due at the start. */
 static uint64_t due_ns(const struct replay *r, const struct km_job *job)
 {
-	return r->start_ns + (uint64_t)((double)job->at_us * 1000.0 / r->cfg->compress);
+	int64_t since_us = job->at_us - r->cfg->plan->job[0].at_us;
+
+	return r->start_ns + (uint64_t)((double)since_us * 1000.0 / r->cfg->compress);
 }
 
 static void do_job(struct replay *r, uint64_t when_ns)
 {
 	const struct km_job *job = &r->cfg->plan->job[r->next_job];
 
+	r->result->delete_rows += job->op == KM_OP_DELETE;
 	if (job->op == KM_OP_CREATE)
 		submit(r, r->next_job, when_ns);
-	else if (r->flight[job->vm])
-		r->flight[job->vm]++;
+	else if (r->flight[job->vm].creates)
+		r->flight[job->vm].deletes++;
 	else
 		delete_vm(r, job->vm);
 	r->next_job++;

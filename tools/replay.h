@@ -73,7 +73,9 @@ struct km_replay_result {
 	uint64_t submitted, completed, lost; /* submitted = completed + refused */
 	uint64_t outcome[KM_OUTCOME_NR];
 	uint64_t returned_twice; /* requests with more than one outcome: must be 0 */
-	uint64_t vms_placed, deletes, deletes_unknown, deletes_of_refused;
+	uint64_t vms_placed;
+	/* delete rows that came, and what became of them: the three add up to the first */
+	uint64_t delete_rows, deletes, deletes_unknown, deletes_of_refused;
 	bool interrupted;
 
 	/* after the warm-up */

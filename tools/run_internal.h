@@ -11,6 +11,7 @@
 #include "place/audit.h"
 #include "place/place.h"
 #include "place/rules.h"
+#include "place/zone.h"
 #include "sim/costs.h"
 #include "tools/replay.h"
 
@@ -34,6 +35,7 @@ struct run_world {
 	uint64_t initial_nr, unplaced;
 	struct km_replay_plan *jobs;
 	uint64_t cache_bytes, top_bytes, view_bytes;
+	enum km_zone_level level;
 	uint64_t warmup_nr;
 	double compress;
 	double capacity, busy_max; /* closed loop: requests per second, busy share of an agent */
@@ -50,10 +52,15 @@ struct run_outcome {
 	struct km_store_stats store;
 	struct km_record record;
 	bool recorded;
+	bool estimates_lost; /* --estimates could not be saved */
 	double busy; /* share of the run the agents were busy, mean over agents */
 };
 
 /* ---- run_world.c: from options to a zone with its initial VMs placed ---- */
+
+/** run_parse_level() - --level's name to its number. Return: 0; -EINVAL. */
+int run_parse_level(const char *name, enum km_zone_level *level,
+		    struct km_diag *diag) KM_MUST_CHECK;
 
 /** run_world_set_up() - Return: 0, or -errno with the reason; then too tear it down. */
 int run_world_set_up(struct run_world *w, struct km_diag *diag) KM_MUST_CHECK;

@@ -21,13 +21,19 @@ static uint64_t bytes_peak(const struct run_outcome *out)
 	return peak;
 }
 
+static bool deletes_add_up(const struct km_replay_result *r)
+{
+	return r->delete_rows == r->deletes + r->deletes_unknown + r->deletes_of_refused;
+}
+
 bool run_is_clean(const struct run_world *w, const struct run_outcome *out)
 {
 	const struct km_replay_result *r = &out->replay;
 
 	return !out->audit.failures && !r->lost && !r->returned_twice &&
-	       r->submitted == r->completed + km_replay_refused(r) && !out->stats.cache_fault &&
-	       out->stats.accepted == out->stats.completed && bytes_peak(out) <= w->cache_bytes;
+	       r->submitted == r->completed + km_replay_refused(r) && deletes_add_up(r) &&
+	       !out->stats.cache_fault && out->stats.accepted == out->stats.completed &&
+	       bytes_peak(out) <= w->cache_bytes;
 }
 
 static void print_audit(const struct run_world *w, const struct run_outcome *out, FILE *to)
@@ -47,6 +53,11 @@ static void print_audit(const struct run_world *w, const struct run_outcome *out
 			"  submitted %" PRIu64 " is not completed %" PRIu64 " + refused %" PRIu64
 			"\n",
 			r->submitted, r->completed, km_replay_refused(r));
+	if (!deletes_add_up(r))
+		fprintf(to,
+			"  of %" PRIu64 " deletes %" PRIu64 " were done, %" PRIu64
+			" of unknown VMs and %" PRIu64 " of refused ones\n",
+			r->delete_rows, r->deletes, r->deletes_unknown, r->deletes_of_refused);
 	if (out->stats.accepted != out->stats.completed)
 		fprintf(to, "  the dispatcher took %" PRIu64 " requests and ended %" PRIu64 "\n",
 			out->stats.accepted, out->stats.completed);
@@ -76,10 +87,9 @@ void run_print_head(const struct run_world *w)
 	printf("zone: %u servers, %" PRIu64 " VMs at the start, %" PRIu64
 	       " requests (the first %" PRIu64 " warm up), seed %" PRIu64 "\n",
 	       w->inv->server_nr, w->initial_nr, w->jobs->create_nr, w->warmup_nr, w->opt.seed);
-	printf("agents: %" PRIu64 ", %u rules, cache %" PRIu64
-	       " MiB an agent, one consolidated result "
-	       "%.2f MiB\n",
-	       w->opt.agents, w->rules->rule_nr, w->cache_bytes >> 20,
+	printf("agents: %" PRIu64 ", %u rules, cache %.4g MiB an agent, one consolidated result "
+	       "%.3g MiB\n",
+	       w->opt.agents, w->rules->rule_nr, (double)w->cache_bytes / 1048576.0,
 	       (double)w->top_bytes / 1048576.0);
 	if (w->capacity > 0)
 		printf("load: %.2f of %.0f requests/s (closed loop, protean: agents busy %.2f); time "
@@ -98,7 +108,7 @@ void run_print_row(const struct run_outcome *out)
 	const struct km_replay_result *r = &out->replay;
 	char cache[32];
 
-	snprintf(cache, sizeof(cache), "%.0f/%.0f", r->cache_bytes_mean / 1048576.0,
+	snprintf(cache, sizeof(cache), "%.3g/%.3g", r->cache_bytes_mean / 1048576.0,
 		 (double)bytes_peak(out) / 1048576.0);
 	printf("%-16s %6.2f %6.2f %8.3f %8.3f %8.3f %8.3f %7.3f %7.3f %6" PRIu64 " %9s\n",
 	       out->policy->name, 100 * ratio(r->top_hits, r->measured),
@@ -112,19 +122,19 @@ void run_print_row(const struct run_outcome *out)
 
 static void print_counts_head(void)
 {
-	printf("\n%-17s %9s %9s %8s %8s %8s %9s %7s %6s %6s %6s\n", "policy", "submitted",
-	       "completed", "no room", "door", "gave up", "conflicts", "deletes", "busy", "event%",
-	       "audit");
+	printf("\n%-16s %9s %9s %7s %6s %7s %6s %9s %7s %5s %6s %6s\n", "policy", "submitted",
+	       "completed", "no room", "door", "gave up", "bad", "conflicts", "deletes", "busy",
+	       "event%", "audit");
 }
 
 static void print_counts(const struct run_world *w, const struct run_outcome *out)
 {
 	const struct km_replay_result *r = &out->replay;
 
-	printf("%-17s %9" PRIu64 " %9" PRIu64 " %8" PRIu64 " %8" PRIu64 " %8" PRIu64 " %9" PRIu64
-	       " %7" PRIu64 " %6.2f %6.1f %6s\n",
+	printf("%-16s %9" PRIu64 " %9" PRIu64 " %7" PRIu64 " %6" PRIu64 " %7" PRIu64 " %6" PRIu64
+	       " %9" PRIu64 " %7" PRIu64 " %5.2f %6.1f %6s\n",
 	       out->policy->name, r->submitted, r->completed, r->outcome[KM_NO_ROOM],
-	       r->outcome[KM_AT_DOOR], r->outcome[KM_GAVE_UP] + r->outcome[KM_BAD_REQUEST],
+	       r->outcome[KM_AT_DOOR], r->outcome[KM_GAVE_UP], r->outcome[KM_BAD_REQUEST],
 	       r->conflicts, r->deletes, out->busy,
 	       100 * ratio(r->top_predicted_right, r->measured),
 	       run_is_clean(w, out) ? "clean" : "FAILED");
@@ -200,6 +210,30 @@ static json_t *agents_json(const struct run_outcome *out)
 	return list;
 }
 
+static json_t *explain_json(const struct run_outcome *out)
+{
+	const struct km_req *req = &out->replay.explain;
+	const struct km_decision *d = out->recorded ? &out->record.decision : &req->decision;
+
+	if (!out->replay.explained)
+		return json_null();
+	return json_pack("{s:I,s:i,s:f,s:f,s:f,s:b,s:i,s:o,s:o,s:f,s:f,s:b,s:i,s:i,s:i}", "request",
+			 (json_int_t)req->id, "agent", (int)d->agent_idx, "wait_us",
+			 (double)d->wait_ns / 1e3, "remaining_us", (double)d->remaining_ns / 1e3,
+			 "processing_us", (double)d->processing_ns / 1e3, "top_hit_predicted",
+			 d->top_hit, "rule_hits_predicted", (int)d->rule_hit_nr, "runner_up",
+			 d->runner_up_idx == KM_NO_AGENT ? json_null()
+							 : json_integer(d->runner_up_idx),
+			 "margin_us",
+			 d->runner_up_idx == KM_NO_AGENT ? json_null()
+							 : json_real((double)d->margin_ns / 1e3),
+			 "real_wait_us",
+			 (double)(req->start_ns - km_min_u64(req->due_ns, req->start_ns)) / 1e3,
+			 "real_processing_us", (double)(req->end_ns - req->start_ns) / 1e3,
+			 "top_hit", req->top_hit, "rule_hits", (int)req->rule_hits, "rule_misses",
+			 (int)req->rule_misses, "conflicts", (int)req->conflicts);
+}
+
 static json_t *outcome_json(const struct run_world *w, const struct run_outcome *out)
 {
 	const struct km_replay_result *r = &out->replay;
@@ -260,7 +294,17 @@ static json_t *outcome_json(const struct run_world *w, const struct run_outcome 
 	json_object_set_new(doc, "audit_clean", json_boolean(run_is_clean(w, out)));
 	json_object_set_new(doc, "audit_failures", failures);
 	json_object_set_new(doc, "agent", agents_json(out));
+	if (w->opt.explain)
+		json_object_set_new(doc, "explain", explain_json(out));
 	return doc;
+}
+
+/* JSON is UTF-8, the names of files need not be. */
+static json_t *name_json(const char *name)
+{
+	json_t *text = json_string(name);
+
+	return text ? text : json_string("(a name that is not UTF-8)");
 }
 
 static json_t *params_json(const struct run_world *w)
@@ -268,11 +312,11 @@ static json_t *params_json(const struct run_world *w)
 	const struct run_options *o = &w->opt;
 
 	return json_pack(
-		"{s:s,s:I,s:I,s:I,s:I,s:s,s:s,s:f,s:f,s:f,s:f,s:f,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:b}",
+		"{s:s,s:I,s:I,s:I,s:I,s:o,s:s,s:f,s:f,s:f,s:f,s:f,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:b}",
 		"policy", o->policy, "agents", (json_int_t)o->agents, "requests",
 		(json_int_t)w->jobs->create_nr, "seed", (json_int_t)o->seed, "servers",
-		(json_int_t)w->inv->server_nr, "trace", o->trace ? o->trace : "built-in", "level",
-		o->level, "load", o->load, "fill", o->fill, "compress", w->compress,
+		(json_int_t)w->inv->server_nr, "trace", name_json(o->trace ? o->trace : "built-in"),
+		"level", o->level, "load", o->load, "fill", o->fill, "compress", w->compress,
 		"capacity_per_s", w->capacity, "busy_at_capacity", w->busy_max, "warmup_requests",
 		(json_int_t)w->warmup_nr, "cache_bytes", (json_int_t)w->cache_bytes,
 		"consolidated_bytes", (json_int_t)w->top_bytes, "calibrate_requests",
@@ -315,8 +359,11 @@ int run_report(const struct run_world *w, const struct run_outcome *out, uint32_
 
 	for (i = 0; i < nr; i++) {
 		print_audit(w, &out[i], stderr);
-		rc |= !run_is_clean(w, &out[i]);
+		rc |= !run_is_clean(w, &out[i]) || out[i].estimates_lost;
 	}
+	if (!w->opt.json && nr && out[nr - 1].replay.interrupted)
+		printf("\ninterrupted: %s stopped after %" PRIu64 " of %" PRIu64 " requests\n",
+		       out[nr - 1].policy->name, out[nr - 1].replay.submitted, w->jobs->create_nr);
 	if (!w->opt.json) {
 		print_counts_head();
 		for (i = 0; i < nr; i++)

@@ -9,13 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "place/zone.h"
 #include "tools/run_internal.h"
 
 /* Room for so many consolidated results, with the rule objects pinned beside them. */
 #define DEFAULT_CACHE_TYPES 50
 
-static int parse_level(const char *name, enum km_zone_level *level, struct km_diag *diag)
+int run_parse_level(const char *name, enum km_zone_level *level, struct km_diag *diag)
 {
 	static const char *const names[] = { "shape", "batch", "vmtype", NULL };
 	uint32_t i;
@@ -39,11 +38,10 @@ static int load_zone(struct run_world *w, struct km_diag *diag)
 		.type_nr = (uint32_t)opt->types,
 		.fill = opt->fill,
 		.batches = opt->batches,
+		.level = w->level,
 	};
-	int err = parse_level(opt->level, &cfg.level, diag);
+	int err;
 
-	if (err)
-		return err;
 	if (!opt->trace) {
 		err = km_zone_generate(&cfg, &w->trace, &w->inv);
 		if (err)
@@ -189,9 +187,9 @@ static int place_initial(struct run_world *w, struct km_diag *diag)
 		w->initial = malloc((w->trace->initial_nr + 1) * sizeof(*w->initial));
 		err = w->initial ? 0 : -ENOMEM;
 	}
-	for (i = 0; !err && i < w->trace->initial_nr; i++)
-		if (w->trace->event[i].op == KM_OP_CREATE &&
-		    km_store_memory.find(store, w->trace->event[i].vm, &w->initial[w->initial_nr]))
+	/* By VM, not by row: a name may come, go and come again. */
+	for (i = 0; !err && i < km_dict_nr(w->trace->schema.vms); i++)
+		if (km_store_memory.find(store, (uint32_t)i, &w->initial[w->initial_nr]))
 			w->initial_nr++;
 	run_store_close(store, place);
 	return err;

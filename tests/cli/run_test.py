@@ -113,6 +113,39 @@ def a_delete_waits_for_its_create():
     assert result["deletes"]["done"] == 200 and result["deletes"]["unknown_vm"] == 0
 
 
+def a_vm_name_that_comes_again_and_again_loses_no_delete():
+    rows = []
+    for i in range(500):
+        rows += ["%d,create,v%d,t,1,1," % (i, i), "%d,delete,v%d,,,," % (i, i)] * 2
+    result, _ = run_trace(rows)
+    assert sum(result["deletes"].values()) == 1000
+    result, _ = run_trace(["0,create,a,t,1,1,", "0,delete,a,,,,", "0,create,a,t,1,1,"])
+    assert sum(result["deletes"].values()) == 1 and result["submitted"] == 2
+
+
+def a_trace_starts_at_its_first_row():
+    day = 1700000000000000
+    result, _ = run_trace(["%d,create,v%d,t,1,1," % (day + i * 1000, i) for i in range(100)])
+    assert result["completed"] == 100
+    trace = write("late.csv", "at_us,op,vm\n7000000000,create,a\n7000000000,create,b\n")
+    doc, _ = run_json("run", "--trace", trace, "--inventory", write("servers.csv", INVENTORY), timeout=60)
+    account(doc["results"][0])
+    assert doc["results"][0]["submitted"] == 2 and doc["params"]["compress"] > 0
+
+
+def an_initial_vm_may_come_go_and_come_again():
+    result, _ = run_trace(["-3,create,a,t,1,1,", "-2,delete,a,,,,", "-1,create,a,t,1,1,", "5,delete,a,,,,",
+                           "6,create,b,t,1,1,"])
+    assert result["deletes"]["done"] == 1 and result["completed"] == 1
+
+
+def a_recorded_cost_profile_is_written():
+    run(*SMALL, "--policy", "rr,latcache-rule", "--record-costs", path("costs"))
+    with open(path("costs"), encoding="utf-8") as file:
+        text = file.read()
+    assert text.startswith("kamino-costs") and text.count("rule ") > 10
+
+
 def malformed_traces_are_refused_with_their_place():
     refused("t1.csv", "at_us,op,vm\n1,create\n", ":2:")
     refused("t2.csv", "at_us,op,vm\n1,create,a\n0,create,b\n", ":3:")
@@ -148,8 +181,9 @@ def wrong_usage_exits_2_and_says_what_to_do():
     for args, says in ((("--agents", "0"), "must be 1"), (("--policy", "latcache-rul"), "latcache-rule"),
                        (("--polcy", "rr"), "--policy"), (("--load", "0"), "must be"),
                        (("--cache", "64"), "64MiB"), (("--servers", "5000000"), "must be"),
-                       (("--level", "shap"), "shape"), (("extra",), "extra")):
-        out, err = run("run", *args, code=1 if args[0] == "--level" else 2)
+                       (("--level", "shap"), "shape"), (("extra",), "extra"), (("--agents", "1.5"), "whole"),
+                       (("--inventory", "x.csv"), "--trace")):
+        out, err = run("run", *args, code=2)
         assert says in err and out == "", (args, err)
 
 
@@ -209,7 +243,7 @@ def bad_estimates_files_are_said_and_the_run_goes_on():
     doc, err = run_json(*SMALL, "--estimates", path("bad"))
     account(doc["results"][0])
     assert "bad:2" in err and "running without" in err
-    doc, err = run_json(*SMALL, "--estimates", path("no/such/folder/est"))
+    doc, err = run_json(*SMALL, "--estimates", path("no/such/folder/est"), code=1)
     account(doc["results"][0])
     assert "cannot" in err and "no/such/folder" in err
 
@@ -223,7 +257,7 @@ def a_full_disk_for_the_estimates_is_said_and_loses_nothing():
     try:
         with open(os.path.join(folder, "filler"), "wb") as filler:
             filler.write(b"x" * 4096)
-        doc, err = run_json(*SMALL, "--estimates", os.path.join(folder, "est"))
+        doc, err = run_json(*SMALL, "--estimates", os.path.join(folder, "est"), code=1)
         account(doc["results"][0])
         assert "No space" in err, err
         assert os.listdir(folder) == ["filler"]
@@ -235,6 +269,9 @@ def explain_gives_the_three_terms_and_what_came_of_it():
     out, _ = run(*SMALL, "--explain", "500")
     for what in ("request 500 under latcache-rule", "predicted: wait", "real: wait", "done after"):
         assert what in out, out
+    doc, _ = run_json(*SMALL, "--explain", "500")
+    why = doc["results"][0]["explain"]
+    assert why["request"] == 500 and why["real_processing_us"] > 0 and why["wait_us"] >= 0
 
 
 tap.main([test for test in list(globals().values())

@@ -77,11 +77,12 @@ static void options_take_units_and_refuse_bare_numbers(void **state)
 	};
 	char a0[] = "x", a1[] = "--period=1.5ms", a2[] = "--cache", a3[] = "64MiB",
 	     a4[] = "--count", a5[] = "10k", bare[] = "--period=5", typo[] = "--perod=1s",
-	     over[] = "--count=0", stray[] = "y";
+	     over[] = "--count=0", stray[] = "y", half[] = "--count=1.4";
 	char *good[] = { a0, a1, a2, a3, a4, a5 };
-	char *bads[][2] = { { a0, bare }, { a0, typo }, { a0, over }, { a0, a4 }, { a0, stray } };
+	char *bads[][2] = { { a0, bare }, { a0, typo },	 { a0, over },
+			    { a0, a4 },	  { a0, stray }, { a0, half } };
 	const char *says[] = { "not a time", "did you mean --period", "must be 1", "wants a value",
-			       "unexpected" };
+			       "unexpected", "not a whole number" };
 	struct km_diag diag;
 	unsigned int i;
 
@@ -90,7 +91,7 @@ static void options_take_units_and_refuse_bare_numbers(void **state)
 	assert_int_equal(period, 1500000);
 	assert_int_equal(bytes, 64 << 20);
 	assert_int_equal(count, 10000);
-	for (i = 0; i < 5; i++) {
+	for (i = 0; i < 6; i++) {
 		assert_true(km_opts_parse(opts, 2, bads[i], NULL, NULL, &diag) < 0);
 		assert_non_null(strstr(diag.reason, says[i]));
 	}
