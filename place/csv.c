@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,8 +31,11 @@ struct km_csv_reader {
 };
 
 struct km_csv_writer {
-	char *path;
-	gzFile gz;
+	char *path; /* as given, for messages */
+	char *target; /* what a symbolic link leads to, else path */
+	char *temp; /* beside the target; NULL = written straight into a pipe or device */
+	gzFile gz; /* NULL once settled */
+	int fd; /* the same file, for what zlib has no name for */
 	int err;
 	bool in_line;
 	size_t nr;
@@ -363,36 +367,102 @@ err_range:
 			     field->text, min, max);
 }
 
+static void free_writer(struct km_csv_writer *csv)
+{
+	free(csv->temp);
+	free(csv->target);
+	free(csv->path);
+	free(csv);
+}
+
+/* A new file beside the target, with the rights that the target has or would get. */
+static int open_temp(struct km_csv_writer *csv, const struct stat *old)
+{
+	const size_t bytes = strlen(csv->target) + 32;
+	int fd;
+
+	csv->temp = malloc(bytes);
+	if (!csv->temp)
+		return -ENOMEM;
+	snprintf(csv->temp, bytes, "%s.%ld.tmp", csv->target, (long)getpid());
+	fd = open(csv->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	if (fd < 0) {
+		fd = -errno;
+		free(csv->temp); /* nothing of ours is there to be removed */
+		csv->temp = NULL;
+	} else if (old) {
+		km_ignore(fchmod(fd, old->st_mode & 0777)); /* else it is the umask's */
+	}
+	return fd;
+}
+
+/* Return: where to write to, or -errno. */
+static int open_target(struct km_csv_writer *csv)
+{
+	struct stat st;
+	bool is_there = !stat(csv->path, &st);
+	int fd;
+
+	if (!*csv->path)
+		return -ENOENT;
+	if (is_there && !S_ISREG(st.st_mode)) {
+		fd = open(csv->path, O_WRONLY | O_CLOEXEC); /* a directory says so */
+		return fd < 0 ? -errno : fd;
+	}
+	/* A rename would replace what may not be written, and a link instead of its file. */
+	if (is_there && access(csv->path, W_OK))
+		return -errno;
+	csv->target = is_there ? realpath(csv->path, NULL) : strdup(csv->path);
+	if (!csv->target)
+		return errno ? -errno : -ENOMEM;
+	return open_temp(csv, is_there ? &st : NULL);
+}
+
+static bool wants_gzip(const char *path)
+{
+	size_t bytes = strlen(path);
+
+	return bytes > 3 && !strcmp(path + bytes - 3, ".gz");
+}
+
 int km_csv_create(struct km_csv_writer **out, const char *path, struct km_diag *diag)
 {
 	struct km_csv_writer *csv = malloc(sizeof(*csv));
-	size_t bytes = strlen(path);
 	int fd, err = -ENOMEM;
 
 	if (!csv)
-		return km_diag_set(diag, err, path, 0, 0, "out of memory");
-	csv->err = 0;
-	csv->in_line = false;
-	csv->nr = 0;
+		return km_diag_set(diag, err, NULL, 0, 0, "out of memory");
+	memset(csv, 0, offsetof(struct km_csv_writer, chunk));
 	csv->path = strdup(path);
-	fd = csv->path ? open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666) : -1;
+	fd = csv->path ? open_target(csv) : -ENOMEM;
 	if (fd < 0) {
-		err = csv->path ? -errno : -ENOMEM;
+		err = fd;
 		goto err_free;
 	}
+	csv->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (csv->fd < 0) {
+		err = -errno;
+		close(fd);
+		goto err_remove;
+	}
 	/* "T": as it is, without gzip; level 6 and no time stamp: same rows, same bytes. */
-	csv->gz = gzdopen(fd, bytes > 3 && !strcmp(path + bytes - 3, ".gz") ? "wb6" : "wbT");
+	csv->gz = gzdopen(fd, wants_gzip(path) ? "wb6" : "wbT");
 	if (!csv->gz) {
 		close(fd);
-		goto err_free;
+		close(csv->fd);
+		goto err_remove;
 	}
 	*out = csv;
 	return 0;
 
+err_remove:
+	if (csv->temp)
+		unlink(csv->temp);
 err_free:
-	free(csv->path);
-	free(csv);
-	return km_diag_set(diag, err, path, 0, 0, "%s", strerror(-err));
+	free_writer(csv);
+	if (!*path)
+		return km_diag_set(diag, err, NULL, 0, 0, "the name of the file to write is empty");
+	return km_diag_set(diag, err, path, 0, 0, "cannot write: %s", strerror(-err));
 }
 
 static void flush_chunk(struct km_csv_writer *csv)
@@ -491,21 +561,64 @@ void km_csv_end_line(struct km_csv_writer *csv)
 	csv->in_line = false;
 }
 
-int km_csv_finish(struct km_csv_writer *csv, struct km_diag *diag)
+/* Return: 0, or the first thing that went wrong since km_csv_create(). */
+static int settle(struct km_csv_writer *csv)
 {
-	struct stat st;
 	int err, why;
 
 	flush_chunk(csv);
 	why = gzclose_w(csv->gz);
+	csv->gz = NULL;
 	err = csv->err ? csv->err : why == Z_OK ? 0 : why == Z_ERRNO && errno ? -errno : -EIO;
-	if (err)
-		km_ignore(
-			km_diag_set(diag, err, csv->path, 0, 0, "%s",
-				    err == -EILSEQ ? "a name holds a line break" : strerror(-err)));
-	if (err && !stat(csv->path, &st) && S_ISREG(st.st_mode))
-		km_ignore(unlink(csv->path)); /* the error to tell is the first */
-	free(csv->path);
-	free(csv);
+	/* A rename may reach the disk before the bytes do. */
+	if (!err && csv->temp && fsync(csv->fd))
+		err = -errno;
+	if (close(csv->fd) && !err)
+		err = -errno;
 	return err;
+}
+
+int km_csv_settle(struct km_csv_writer *csv, struct km_diag *diag)
+{
+	int err = settle(csv);
+
+	if (!err)
+		return 0;
+	km_diag_set(diag, err, csv->path, 0, 0, "%s",
+		    err == -EILSEQ ? "a name holds a line break" : strerror(-err));
+	km_csv_abandon(csv);
+	return err;
+}
+
+int km_csv_commit(struct km_csv_writer *csv, struct km_diag *diag)
+{
+	int err = csv->temp && rename(csv->temp, csv->target) ? -errno : 0;
+
+	if (err) {
+		km_diag_set(diag, err, csv->path, 0, 0, "cannot replace: %s", strerror(-err));
+		km_csv_abandon(csv);
+		return err;
+	}
+	free_writer(csv);
+	return 0;
+}
+
+void km_csv_abandon(struct km_csv_writer *csv)
+{
+	if (!csv)
+		return;
+	if (csv->gz) {
+		km_ignore(gzclose_w(csv->gz)); /* what was written goes away */
+		close(csv->fd);
+	}
+	if (csv->temp)
+		km_ignore(unlink(csv->temp)); /* the error to tell is the first */
+	free_writer(csv);
+}
+
+int km_csv_finish(struct km_csv_writer *csv, struct km_diag *diag)
+{
+	int err = km_csv_settle(csv, diag);
+
+	return err ? err : km_csv_commit(csv, diag);
 }

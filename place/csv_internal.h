@@ -61,14 +61,25 @@ int km_csv_int(const struct km_csv_reader *csv, uint32_t idx, int64_t min, int64
 
 struct km_csv_writer;
 
-/** km_csv_create() - write @path; gzip when it ends in .gz. */
+/**
+ * km_csv_create() - write what becomes @path; gzip when it ends in .gz.
+ *
+ * Rows go to a file of their own beside @path until km_csv_commit(), so that @path
+ * is as it was, or whole. A pipe or a device is written as it is.
+ */
 int km_csv_create(struct km_csv_writer **out, const char *path, struct km_diag *diag) KM_MUST_CHECK;
-/* Errors stick and are told by km_csv_finish(). */
+/* Errors stick and are told by km_csv_settle(). */
 void km_csv_text(struct km_csv_writer *csv, const char *text);
 void km_csv_number(struct km_csv_writer *csv, int64_t value);
 void km_csv_thousandths(struct km_csv_writer *csv, int32_t value); /* 0 is written as nothing */
 void km_csv_end_line(struct km_csv_writer *csv);
-/** km_csv_finish() - flush and close; on any error the file is removed. */
+/** km_csv_settle() - all rows to the disk; on any error @csv is gone, and the path as it was. */
+int km_csv_settle(struct km_csv_writer *csv, struct km_diag *diag) KM_MUST_CHECK;
+/** km_csv_commit() - the settled rows take the path; @csv is gone. */
+int km_csv_commit(struct km_csv_writer *csv, struct km_diag *diag) KM_MUST_CHECK;
+/** km_csv_abandon() - instead of commit: the path stays as it was; NULL is allowed. */
+void km_csv_abandon(struct km_csv_writer *csv);
+/** km_csv_finish() - settle and commit. */
 int km_csv_finish(struct km_csv_writer *csv, struct km_diag *diag) KM_MUST_CHECK;
 
 #endif

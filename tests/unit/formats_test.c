@@ -4,6 +4,7 @@
  * is read back, and what is malformed is refused with its place.
  */
 #include <setjmp.h>
+#include <dirent.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -481,6 +483,67 @@ static void saving_refuses_names_with_line_breaks_and_leaves_no_file(void **stat
 	km_trace_destroy(trace);
 }
 
+static int files_in_folder(void)
+{
+	DIR *dir = opendir(folder);
+	int nr = 0;
+
+	assert_non_null(dir);
+	while (readdir(dir))
+		nr++;
+	closedir(dir);
+	return nr - 2; /* . and .. */
+}
+
+static void a_failed_save_leaves_the_file_that_was_there(void **state)
+{
+	static const char old[] = "what was there";
+	struct km_event event = { .tenant = KM_DICT_NONE, .batch = KM_DICT_NONE };
+	struct km_trace *trace;
+	struct km_diag diag;
+	char bytes[64];
+	int before;
+
+	(void)state;
+	write_file(path, old, sizeof(old));
+	assert_int_equal(chmod(path, 0640), 0);
+	before = files_in_folder();
+	assert_int_equal(km_trace_create(&trace, 0, NULL), 0);
+	assert_int_equal(km_dict_intern(trace->schema.vms, "a\nb", 3, &event.vm, NULL), 0);
+	assert_int_equal(km_trace_append(trace, &event), 0);
+	assert_int_equal(km_trace_save(trace, path, &diag), -EILSEQ);
+	assert_string_equal(diag.file, path);
+	assert_int_equal(read_file(path, bytes, sizeof(bytes)), sizeof(old));
+	assert_memory_equal(bytes, old, sizeof(old));
+	assert_int_equal(files_in_folder(), before);
+	assert_int_equal(km_trace_save(trace, folder, &diag), -EISDIR);
+	assert_int_equal(km_trace_save(trace, "", &diag), -ENOENT);
+	assert_non_null(strstr(diag.reason, "is empty"));
+	km_trace_destroy(trace);
+}
+
+static void a_save_replaces_a_file_with_its_rights_and_behind_its_link(void **state)
+{
+	struct km_trace *trace;
+	struct km_diag diag;
+	struct stat st;
+
+	(void)state;
+	write_file(path, "old", 3);
+	assert_int_equal(chmod(path, 0640), 0);
+	unlink(path_2);
+	assert_int_equal(symlink(path, path_2), 0);
+	assert_int_equal(km_trace_create(&trace, 0, NULL), 0);
+	assert_int_equal(km_trace_save(trace, path_2, &diag), 0);
+	assert_int_equal(lstat(path_2, &st), 0);
+	assert_true(S_ISLNK(st.st_mode));
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0640);
+	assert_int_equal(st.st_size, strlen("at_us,op,vm\n"));
+	unlink(path_2);
+	km_trace_destroy(trace);
+}
+
 static void a_full_disk_is_told(void **state)
 {
 	struct km_event event = { .tenant = KM_DICT_NONE, .batch = KM_DICT_NONE };
@@ -646,6 +709,8 @@ int main(void)
 		cmocka_unit_test(damaged_gzip_streams_are_refused),
 		cmocka_unit_test(a_saved_trace_loads_as_the_same_plain_and_gzip),
 		cmocka_unit_test(saving_refuses_names_with_line_breaks_and_leaves_no_file),
+		cmocka_unit_test(a_failed_save_leaves_the_file_that_was_there),
+		cmocka_unit_test(a_save_replaces_a_file_with_its_rights_and_behind_its_link),
 		cmocka_unit_test(a_full_disk_is_told),
 		cmocka_unit_test(malformed_inventories_are_refused_with_line_column_and_reason),
 		cmocka_unit_test(racks_are_told_apart_by_cluster_and_health_is_read),
