@@ -67,13 +67,17 @@ int km_costs_create_drawn(struct km_costs **out, const struct km_cost_drawn *dra
  */
 int km_costs_load(struct km_costs **out, const char *path, uint32_t rule_nr,
 		  const struct km_rule_desc *rules, struct km_diag *diag) KM_MUST_CHECK;
+
+/** km_costs_destroy() - free it; NULL is allowed. */
 void km_costs_destroy(struct km_costs *costs);
 
 /** km_costs_knows() - whether a recorded profile has the type @hash; drawn ones know all. */
 bool km_costs_knows(const struct km_costs *costs, uint64_t hash);
 
-/* Sizes of cached objects that a profile states; 0 = it does not. */
+/** km_costs_rule_bytes() - size of a rule object that a profile states; 0 = it does not. */
 uint64_t km_costs_rule_bytes(const struct km_costs *costs, uint32_t rule_idx);
+
+/** km_costs_top_bytes() - the same of a consolidated result. */
 uint64_t km_costs_top_bytes(const struct km_costs *costs);
 
 /* What one simulation keeps of each type, by type id. */
@@ -97,10 +101,16 @@ void km_cost_type_fill(const struct km_costs *costs, const struct km_type *type,
  */
 uint64_t km_cost_top_hit(const struct km_costs *costs, const struct km_cost_type *ct, uint64_t lag,
 			 uint32_t noise);
+
+/** km_cost_rule_hit() - bringing one cached rule object up to date, @lag changes behind. */
 uint64_t km_cost_rule_hit(const struct km_costs *costs, const struct km_cost_type *ct,
 			  const uint64_t *miss_ns, uint32_t rule_idx, uint64_t lag, uint32_t noise);
+
+/** km_cost_rule_miss() - evaluating one rule from scratch. */
 uint64_t km_cost_rule_miss(const struct km_costs *costs, const uint64_t *miss_ns,
 			   uint32_t rule_idx, uint32_t noise);
+
+/** km_cost_build() - consolidation, choice and commit after a top-level miss. */
 uint64_t km_cost_build(const struct km_costs *costs, const struct km_cost_type *ct, uint32_t noise);
 
 /* ---- recording ------------------------------------------------------------- */
@@ -111,8 +121,11 @@ uint64_t km_cost_build(const struct km_costs *costs, const struct km_cost_type *
  */
 struct km_cost_recorder;
 
+/** km_cost_recorder_create() - nothing gathered; copies the rules' names. Return: 0; -ENOMEM. */
 int km_cost_recorder_create(struct km_cost_recorder **out, uint32_t type_cap, uint32_t rule_nr,
 			    const struct km_rule_desc *rules) KM_MUST_CHECK;
+
+/** km_cost_recorder_destroy() - free it; NULL is allowed. */
 void km_cost_recorder_destroy(struct km_cost_recorder *rec);
 
 /** km_cost_recorder_name() - type id @id means @hash from now on; a no-op when it does. */
@@ -123,6 +136,8 @@ void km_cost_recorder_add(struct km_cost_recorder *rec, uint64_t sample);
 
 /** km_cost_recorder_bytes() - what a cached object takes, for the simulated cache. */
 void km_cost_recorder_bytes(struct km_cost_recorder *rec, uint32_t rule_idx, uint64_t bytes);
+
+/** km_cost_recorder_top_bytes() - the same of a consolidated result. */
 void km_cost_recorder_top_bytes(struct km_cost_recorder *rec, uint64_t bytes);
 
 /** km_costs_save() - write what was gathered. Return: 0; -errno with the reason. */

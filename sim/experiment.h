@@ -45,6 +45,8 @@ extern const char *const km_experiments[];
  */
 int km_experiment_run(struct km_experiment_result *out, const char *names,
 		      const struct km_experiment_cfg *cfg, struct km_diag *diag) KM_MUST_CHECK;
+
+/** km_experiment_fini() - free what km_experiment_run() filled. */
 void km_experiment_fini(struct km_experiment_result *result);
 
 #endif

@@ -108,6 +108,8 @@ struct km_sim_result {
  * an invariant broke (cfg.check), with the reason in @diag.
  */
 int km_sim_run(struct km_sim_result *out, const struct km_sim_cfg *cfg, struct km_diag *diag) KM_MUST_CHECK;
+
+/** km_sim_result_fini() - free what km_sim_run() filled. */
 void km_sim_result_fini(struct km_sim_result *result);
 
 #endif
