@@ -20,7 +20,13 @@
 
 struct km_csv_reader {
 	char *path;
-	gzFile gz;
+	int fd;
+	bool known; /* whether it is gzip was seen */
+	bool gzip, in_member; /* a gzip stream's end is no end inside a member */
+	z_stream z;
+	unsigned char *raw; /* [CHUNK_BYTES], as in the file */
+	size_t raw_at, raw_nr;
+	bool at_end; /* of the file */
 	char *chunk; /* [CHUNK_BYTES], read ahead */
 	size_t chunk_at, chunk_nr;
 	char *line; /* [KM_CSV_LINE_MAX + 2], this line, cut up by NULs */
@@ -45,65 +51,156 @@ struct km_csv_writer {
 int km_csv_open(struct km_csv_reader **out, const char *path, struct km_diag *diag)
 {
 	struct km_csv_reader *csv = calloc(1, sizeof(*csv));
-	int fd, err = -ENOMEM;
+	int err;
 
 	if (!csv)
-		return km_diag_set(diag, -ENOMEM, path, 0, 0, "out of memory");
+		return km_diag_set(diag, -ENOMEM, NULL, 0, 0, "out of memory");
+	csv->fd = -1;
 	csv->path = strdup(path);
 	csv->chunk = malloc(CHUNK_BYTES);
+	csv->raw = malloc(CHUNK_BYTES);
 	csv->line = malloc(KM_CSV_LINE_MAX + 2);
-	if (!csv->path || !csv->chunk || !csv->line) {
-		km_ignore(km_diag_set(diag, err, path, 0, 0, "out of memory"));
-		goto err_close;
+	if (!csv->path || !csv->chunk || !csv->raw || !csv->line) {
+		km_csv_close(csv);
+		return km_diag_set(diag, -ENOMEM, NULL, 0, 0, "out of memory");
 	}
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0) {
+	csv->fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (csv->fd < 0) {
 		err = -errno;
-		km_ignore(km_diag_set(diag, err, path, 0, 0, "%s", strerror(-err)));
-		goto err_close;
+		km_csv_close(csv);
+		if (!*path)
+			return km_diag_set(diag, err, NULL, 0, 0,
+					   "the name of the file to read is empty");
+		return km_diag_set(diag, err, path, 0, 0, "%s", strerror(-err));
 	}
-	csv->gz = gzdopen(fd, "rb");
-	if (!csv->gz) {
-		close(fd);
-		km_ignore(km_diag_set(diag, err, path, 0, 0, "out of memory"));
-		goto err_close;
-	}
-	km_ignore(gzbuffer(csv->gz, CHUNK_BYTES)); /* only a matter of speed */
 	*out = csv;
 	return 0;
-
-err_close:
-	km_csv_close(csv);
-	return err;
 }
 
 void km_csv_close(struct km_csv_reader *csv)
 {
 	if (!csv)
 		return;
-	if (csv->gz)
-		km_ignore(gzclose_r(csv->gz)); /* damage was told by km_csv_next() */
+	if (csv->gzip)
+		km_ignore(inflateEnd(&csv->z)); /* only frees */
+	if (csv->fd >= 0)
+		close(csv->fd);
 	free(csv->line);
+	free(csv->raw);
 	free(csv->chunk);
 	free(csv->path);
 	free(csv);
 }
 
+static int damaged(const struct km_csv_reader *csv, struct km_diag *diag, const char *why)
+{
+	return km_diag_set(diag, -EIO, csv->path, csv->line_nr, 0, "cannot read on: %s", why);
+}
+
+/* More of the file behind what is left of it, until @least bytes are there or it ends. */
+static int fill_raw(struct km_csv_reader *csv, size_t least, struct km_diag *diag)
+{
+	ssize_t nr;
+
+	if (csv->raw_at == csv->raw_nr)
+		csv->raw_at = csv->raw_nr = 0;
+	while (!csv->at_end && csv->raw_nr - csv->raw_at < least) {
+		nr = read(csv->fd, csv->raw + csv->raw_nr, CHUNK_BYTES - csv->raw_nr);
+		if (nr < 0 && errno == EINTR)
+			continue;
+		if (nr < 0)
+			return csv->line_nr > 1 ? damaged(csv, diag, strerror(errno))
+						: km_diag_set(diag, -EIO, csv->path, 0, 0, "%s",
+							      strerror(errno));
+		csv->at_end = !nr;
+		csv->raw_nr += (size_t)nr;
+	}
+	return 0;
+}
+
+/* Told by content: gzip begins with 1f 8b, which no header line does. */
+static int look_at_start(struct km_csv_reader *csv, struct km_diag *diag)
+{
+	int err = fill_raw(csv, 2, diag);
+
+	if (err)
+		return err;
+	csv->known = true;
+	if (csv->raw_nr < 2 || csv->raw[0] != 0x1f || csv->raw[1] != 0x8b)
+		return 0;
+	/* The widest window, and gzip's frame alone. */
+	if (inflateInit2(&csv->z, 15 + 16) != Z_OK)
+		return km_diag_set(diag, -ENOMEM, NULL, 0, 0, "out of memory");
+	csv->gzip = csv->in_member = true;
+	return 0;
+}
+
+static int fill_plain(struct km_csv_reader *csv, struct km_diag *diag)
+{
+	int err = fill_raw(csv, 1, diag);
+
+	if (err)
+		return err;
+	csv->chunk_nr = csv->raw_nr - csv->raw_at;
+	memcpy(csv->chunk, csv->raw + csv->raw_at, csv->chunk_nr);
+	csv->raw_at = csv->raw_nr;
+	return csv->chunk_nr > 0;
+}
+
+/* Some bytes of the stream into the chunk. Return: 0, also when none came yet, or -errno. */
+static int inflate_some(struct km_csv_reader *csv, struct km_diag *diag)
+{
+	z_stream *z = &csv->z;
+	int got;
+
+	z->next_in = csv->raw + csv->raw_at;
+	z->avail_in = (unsigned int)(csv->raw_nr - csv->raw_at);
+	z->next_out = (unsigned char *)csv->chunk;
+	z->avail_out = CHUNK_BYTES;
+	got = inflate(z, Z_NO_FLUSH);
+	csv->raw_at = csv->raw_nr - z->avail_in;
+	csv->chunk_nr = CHUNK_BYTES - z->avail_out;
+	if (got == Z_STREAM_END) {
+		csv->in_member = false;
+		return 0;
+	}
+	if (got == Z_MEM_ERROR)
+		return km_diag_set(diag, -ENOMEM, NULL, 0, 0, "out of memory");
+	if (got != Z_OK && got != Z_BUF_ERROR)
+		return damaged(csv, diag, z->msg ? z->msg : "the gzip stream is damaged");
+	return 0;
+}
+
+/* The members of a gzip file follow one another; whatever is behind one is another, or damage. */
+static int fill_gzip(struct km_csv_reader *csv, struct km_diag *diag)
+{
+	int err = 0;
+
+	while (!err && !csv->chunk_nr) {
+		err = fill_raw(csv, 1, diag);
+		if (err)
+			break;
+		if (csv->raw_at == csv->raw_nr)
+			return csv->in_member
+				       ? damaged(csv, diag, "the gzip stream is cut short")
+				       : 0;
+		if (!csv->in_member && inflateReset(&csv->z) != Z_OK)
+			return damaged(csv, diag, "the gzip stream is damaged");
+		csv->in_member = true;
+		err = inflate_some(csv, diag);
+	}
+	return err ? err : 1;
+}
+
 /* Refill the chunk. Return: 1, 0 at the end, -EIO. */
 static int fill_chunk(struct km_csv_reader *csv, struct km_diag *diag)
 {
-	int nr = gzread(csv->gz, csv->chunk, CHUNK_BYTES), why = Z_OK;
-	const char *text = gzerror(csv->gz, &why);
+	int err = csv->known ? 0 : look_at_start(csv, diag);
 
-	csv->chunk_at = 0;
-	csv->chunk_nr = nr > 0 ? (size_t)nr : 0;
-	/* A stream cut short gives what it had before it gives its error. */
-	if (nr > 0)
-		return 1;
-	if (nr < 0 || (why != Z_OK && why != Z_STREAM_END))
-		return km_diag_set(diag, -EIO, csv->path, csv->line_nr, 0, "cannot read on: %s",
-				   why == Z_ERRNO ? strerror(errno) : text);
-	return 0;
+	csv->chunk_at = csv->chunk_nr = 0;
+	if (err)
+		return err;
+	return csv->gzip ? fill_gzip(csv, diag) : fill_plain(csv, diag);
 }
 
 static int line_refuse(struct km_csv_reader *csv, size_t at, struct km_diag *diag, const char *why)

@@ -361,6 +361,58 @@ static void damaged_gzip_streams_are_refused(void **state)
 	assert_true(diag.line > 0);
 }
 
+static size_t gzip_of(const char *text, char *bytes, size_t cap)
+{
+	gzFile gz = gzopen(path_gz, "wb");
+
+	assert_non_null(gz);
+	assert_int_equal(gzwrite(gz, text, (unsigned int)strlen(text)), strlen(text));
+	assert_int_equal(gzclose(gz), Z_OK);
+	return read_file(path_gz, bytes, cap);
+}
+
+static void what_is_behind_a_gzip_member_is_another_or_refused(void **state)
+{
+	char bytes[1024], second[256];
+	size_t nr = gzip_of("at_us,op,vm\n0,create,v1\n", bytes, sizeof(bytes));
+	size_t more = gzip_of("1,create,v2\n", second, sizeof(second));
+	struct km_trace *trace = NULL;
+	struct km_diag diag;
+	size_t i;
+
+	(void)state;
+	memcpy(bytes + nr, second, more);
+	write_file(path_gz, bytes, nr + more);
+	assert_int_equal(km_trace_load(&trace, path_gz, 0, &diag), 0);
+	assert_int_equal(trace->event_nr, 2);
+	km_trace_destroy(trace);
+	trace = NULL;
+	/* Damage to any byte that is not a time stamp, flag or name of the system (4 to 9). */
+	for (i = 0; i < more; i++) {
+		if (i >= 4 && i <= 9)
+			continue;
+		bytes[nr + i] ^= 0x21; /* the last bits of the data may be padding */
+		write_file(path_gz, bytes, nr + more);
+		if (km_trace_load(&trace, path_gz, 0, &diag) != -EIO)
+			fail_msg("damage at byte %zu of the second member was not seen", i);
+		assert_string_equal(diag.file, path_gz);
+		assert_non_null(strstr(diag.reason, "cannot read on"));
+		bytes[nr + i] ^= 0x21;
+	}
+	for (i = 1; i < more; i++) {
+		write_file(path_gz, bytes, nr + i);
+		assert_int_equal(km_trace_load(&trace, path_gz, 0, &diag), -EIO);
+	}
+	memcpy(bytes + nr, "xxtrailing", 10);
+	write_file(path_gz, bytes, nr + 10);
+	assert_int_equal(km_trace_load(&trace, path_gz, 0, &diag), -EIO);
+	assert_int_equal(km_trace_load(&trace, folder, 0, &diag), -EIO);
+	assert_non_null(strstr(diag.reason, "Is a directory"));
+	assert_int_equal(km_trace_load(&trace, "", 0, &diag), -ENOENT);
+	assert_non_null(strstr(diag.reason, "is empty"));
+	assert_null(trace);
+}
+
 /* ---- round trips ----------------------------------------------------------- */
 
 static const char *const odd_texts[] = {
@@ -707,6 +759,7 @@ int main(void)
 		cmocka_unit_test(a_small_trace_is_read_as_documented),
 		cmocka_unit_test(a_limit_stops_behind_the_batch_that_reaches_it),
 		cmocka_unit_test(damaged_gzip_streams_are_refused),
+		cmocka_unit_test(what_is_behind_a_gzip_member_is_another_or_refused),
 		cmocka_unit_test(a_saved_trace_loads_as_the_same_plain_and_gzip),
 		cmocka_unit_test(saving_refuses_names_with_line_breaks_and_leaves_no_file),
 		cmocka_unit_test(a_failed_save_leaves_the_file_that_was_there),
