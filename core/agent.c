@@ -35,7 +35,7 @@ static void publish_digest(struct km_agent *agent)
 		return;
 	km_digest_publish(&agent->digest, digest);
 	agent->digest_version = version;
-	/* relaxed: SUMMARY_R1 in km_summary_write() publishes it with the word that follows */
+	/* relaxed: published with the summary's word that follows, or with our bit (CHANGED_R1) */
 	atomic_store_explicit(&agent->summary.digest_version, version, memory_order_relaxed);
 }
 
@@ -50,6 +50,7 @@ static void tell_start(struct km_agent *agent, const struct km_req *req)
 	km_snap_leave();
 	agent->begun++;
 	km_summary_write(&agent->summary, km_summary_pack(agent->begun, true, end_ns));
+	km_changed_set(agent->rt->changed, agent->idx);
 }
 
 static void tell_end(struct km_agent *agent)
@@ -64,6 +65,7 @@ static void tell_end(struct km_agent *agent)
 	atomic_store_explicit(&summary->arena_bytes, stats.arena_bytes, memory_order_relaxed);
 	publish_digest(agent);
 	km_summary_write(summary, km_summary_pack(agent->begun, false, 0));
+	km_changed_set(agent->rt->changed, agent->idx);
 	km_park_wake(&agent->rt->dispatcher.park, KM_WAKE_AGENT);
 }
 
@@ -133,6 +135,7 @@ static void run(struct km_agent *agent)
 			serve(agent, req);
 		} else if (km_eval_idle(agent->eval)) {
 			publish_digest(agent);
+			km_changed_set(agent->rt->changed, agent->idx);
 		} else {
 			wait_for_work(agent);
 			continue;

@@ -14,7 +14,7 @@
 #include "core/runtime_internal.h"
 #include "lib/clock.h"
 
-/* Arrivals taken in between two looks at the agents: each look reads a line an agent. */
+/* Arrivals taken in between two looks: each reads the lines of the agents that changed. */
 #define ARRIVALS_PER_LOOK 16
 
 /* Each look brings the bounds of one in so many agents to its time (at least of 64). */
@@ -48,13 +48,18 @@ int km_dispatcher_init(struct km_runtime *rt)
 		.part_nr_max = cfg->workload->part_nr_max,
 		.seed = cfg->seed,
 	};
+	uint32_t i;
 	int err;
 
 	km_hist_init(&d->decision_ns);
 	km_park_init(&d->park, false);
 	d->folded_version = calloc(rt->agent_nr, sizeof(*d->folded_version));
-	if (!d->folded_version)
+	rt->changed =
+		aligned_alloc(KM_SHARE_BYTES, KM_CHANGED_NR(rt->agent_nr) * sizeof(*rt->changed));
+	if (!d->folded_version || !rt->changed)
 		return -ENOMEM;
+	for (i = 0; i < KM_CHANGED_NR(rt->agent_nr); i++)
+		atomic_init(&rt->changed[i].bits, 0);
 	err = km_records_create(&d->records);
 	if (!err)
 		err = km_types_create(&d->types, &types_cfg);
@@ -81,6 +86,7 @@ void km_dispatcher_fini(struct km_runtime *rt)
 		km_types_destroy(d->types);
 	km_records_destroy(d->records);
 	free(d->folded_version);
+	free(rt->changed);
 }
 
 static void push(struct km_runtime *rt, uint32_t agent_idx, struct km_req *req)
@@ -119,9 +125,10 @@ static void fold_digest(struct km_runtime *rt, struct km_agent *agent)
 
 	if (!digest || digest->version == d->folded_version[agent->idx])
 		return;
-	/* Out of memory: the bits stay stale and the next look tries again. */
 	if (!km_view_fold(d->view, agent->idx, digest))
 		d->folded_version[agent->idx] = digest->version;
+	else /* Out of memory: the bits stay stale and the next look tries again. */
+		km_changed_set(rt->changed, agent->idx);
 }
 
 /* Take over what the agent did since the last look; true when it finished something. */
@@ -135,7 +142,7 @@ static bool look_at(struct km_runtime *rt, uint32_t agent_idx)
 	uint16_t ended = (uint16_t)(now.begun - now.busy - (uint16_t)counts.finished);
 	uint16_t i;
 
-	/* relaxed: ordered by SUMMARY_A1; a later value only folds sooner */
+	/* relaxed: ordered by CHANGED_A1 and SUMMARY_A1; a later value only folds sooner */
 	if (atomic_load_explicit(&agent->summary.digest_version, memory_order_relaxed) !=
 	    d->folded_version[agent_idx])
 		fold_digest(rt, agent);
@@ -224,20 +231,31 @@ static bool retry_waiting(struct km_runtime *rt)
 	return done;
 }
 
-static bool look_at_all(struct km_runtime *rt, uint64_t now_ns)
+static bool look_at_some(struct km_runtime *rt, uint32_t first, uint64_t bits)
 {
-	struct km_dispatcher *d = &rt->dispatcher;
 	bool done = false;
 	uint32_t i;
 
-	d->view->now_ns = now_ns; /* for what is assigned only when it is sent */
-	for (i = 0; i < rt->agent_nr; i++) {
+	for (; bits; bits &= bits - 1) {
+		i = first + (uint32_t)__builtin_ctzll(bits);
 		if (!look_at(rt, i))
 			continue;
 		done = true;
-		if (km_sched_waiting(d->sched))
+		if (km_sched_waiting(rt->dispatcher.sched))
 			send(rt, i);
 	}
+	return done;
+}
+
+/* The agents that changed since the last look, and no others. */
+static bool look_at_changed(struct km_runtime *rt, uint64_t now_ns)
+{
+	bool done = false;
+	uint32_t w;
+
+	rt->dispatcher.view->now_ns = now_ns; /* for what is assigned only when it is sent */
+	for (w = 0; w < KM_CHANGED_NR(rt->agent_nr); w++)
+		done |= look_at_some(rt, w * 64, km_changed_take(&rt->changed[w]));
 	return done;
 }
 
@@ -265,7 +283,7 @@ void km_dispatch_enter(struct km_runtime *rt)
 
 bool km_dispatch_look(struct km_runtime *rt, uint64_t now_ns)
 {
-	bool done = look_at_all(rt, now_ns);
+	bool done = look_at_changed(rt, now_ns);
 
 	km_view_freshen(rt->dispatcher.view, KM_DIV_UP(rt->agent_nr, FRESHEN_AGENT_NR));
 	return retry_waiting(rt) || done;
@@ -295,22 +313,6 @@ static bool is_drained(const struct km_runtime *rt)
 	return km_mpsc_is_empty(&d->ingress) && !d->stuck && !km_sched_inside(d->sched);
 }
 
-static bool agent_moved(struct km_runtime *rt)
-{
-	struct km_dispatcher *d = &rt->dispatcher;
-	uint32_t i;
-
-	for (i = 0; i < rt->agent_nr; i++) {
-		struct km_summary_state now =
-			km_summary_unpack(km_summary_read(&rt->agent[i]->summary));
-		struct km_sched_counts counts = km_sched_counts(d->sched, i);
-
-		if ((uint16_t)(now.begun - now.busy) != (uint16_t)counts.finished)
-			return true;
-	}
-	return false;
-}
-
 /* While something waits for an agent, or we drain, the end of a request is news. */
 static bool wants_agents(const struct km_runtime *rt)
 {
@@ -331,7 +333,7 @@ static bool has_news(void *ctx)
 	/* relaxed: see wants_agents() */
 	if (atomic_load_explicit(&d->stop, memory_order_relaxed) && is_drained(rt))
 		return true;
-	return wants_agents(rt) && agent_moved(rt);
+	return wants_agents(rt) && km_changed_any(rt->changed, rt->agent_nr);
 }
 
 static void wait_for_news(struct km_runtime *rt)

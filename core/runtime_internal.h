@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 
+#include "core/changed.h"
 #include "core/runtime.h"
 #include "core/sched.h"
 #include "core/summary.h"
@@ -91,6 +92,7 @@ struct km_runtime {
 	uint32_t agent_nr;
 	struct km_agent **agent; /* [agent_nr], each its own allocation */
 	struct km_dispatcher dispatcher;
+	struct km_changed *changed; /* a bit an agent: agents set, the dispatcher takes */
 
 	/* the estimator publishes, dispatcher and agents read */
 	struct km_snap estimates;

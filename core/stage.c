@@ -193,6 +193,7 @@ void km_stage_begin(struct km_stage *stage, uint32_t agent_idx, uint64_t end_ns)
 
 	agent->begun++;
 	km_summary_write(&agent->summary, km_summary_pack(agent->begun, true, end_ns));
+	km_changed_set(stage->rt->changed, agent_idx);
 }
 
 void km_stage_end(struct km_stage *stage, uint32_t agent_idx)
@@ -200,6 +201,7 @@ void km_stage_end(struct km_stage *stage, uint32_t agent_idx)
 	struct km_agent *agent = stage->rt->agent[agent_idx];
 
 	km_summary_write(&agent->summary, km_summary_pack(agent->begun, false, 0));
+	km_changed_set(stage->rt->changed, agent_idx);
 }
 
 void km_stage_touch(struct km_stage *stage, uint32_t agent_idx)
@@ -207,6 +209,7 @@ void km_stage_touch(struct km_stage *stage, uint32_t agent_idx)
 	struct km_summary *summary = &stage->rt->agent[agent_idx]->summary;
 
 	km_summary_write(summary, km_summary_read(summary));
+	km_changed_set(stage->rt->changed, agent_idx);
 }
 
 void km_stage_publish(struct km_stage *stage, uint32_t agent_idx, struct km_digest *digest)
@@ -215,6 +218,7 @@ void km_stage_publish(struct km_stage *stage, uint32_t agent_idx, struct km_dige
 	uint64_t version = digest->version;
 
 	km_digest_publish(&agent->digest, digest);
-	/* relaxed: SUMMARY_R1 in km_summary_write() publishes it with the word that follows */
+	/* relaxed: published with our bit (CHANGED_R1) */
 	atomic_store_explicit(&agent->summary.digest_version, version, memory_order_relaxed);
+	km_changed_set(stage->rt->changed, agent_idx);
 }

@@ -445,6 +445,7 @@ static void play_agent(struct stage *s, uint32_t a)
 		km_summary_write(&agent->summary,
 				 km_summary_pack(player->begun, player->serving,
 						 km_clock_ns() + below(s, 100000)));
+		km_changed_set(s->rt->changed, a);
 	}
 }
 
