@@ -18,6 +18,7 @@
 
 struct binder {
 	struct km_bound *bound;
+	const struct km_ruleset *rules;
 	const struct km_trace_schema *schema;
 	const struct km_inventory *inv;
 	struct km_diag *diag;
@@ -26,8 +27,8 @@ struct binder {
 static int refuse(const struct binder *b, const struct km_rule *rule, const char *what,
 		  const char *name)
 {
-	return km_diag_set(b->diag, -EINVAL, NULL, rule->line, 0, "rule %s: %s%s%s", rule->name,
-			   what, name ? " " : "", name ? name : "");
+	return km_diag_set(b->diag, -EINVAL, b->rules->file, rule->line, 0, "rule %s: %s%s%s",
+			   rule->name, what, name ? " " : "", name ? name : "");
 }
 
 /* ---- label columns -------------------------------------------------------------- */
@@ -486,7 +487,7 @@ int km_bound_create(struct km_bound **out, const struct km_ruleset *rules,
 		    const struct km_trace_schema *schema, const struct km_inventory *inv,
 		    struct km_diag *diag)
 {
-	struct binder b = { .schema = schema, .inv = inv, .diag = diag };
+	struct binder b = { .rules = rules, .schema = schema, .inv = inv, .diag = diag };
 	int err;
 
 	if (rules->rule_nr > KM_RULES_MAX || KM_RES_NR + schema->trait_nr > KM_TRAITS_MAX)

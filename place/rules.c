@@ -131,18 +131,34 @@ static int refuse(struct parser *p, struct place_in_file at, const char *fmt, ..
 static int no_memory(struct parser *p)
 {
 	if (!p->err)
-		p->err = km_diag_set(p->diag, -ENOMEM, p->path, p->line, 0, "out of memory");
+		p->err = km_diag_set(p->diag, -ENOMEM, NULL, 0, 0, "out of memory");
 	return p->err;
+}
+
+/* "a, b, c" of the @names whose bit is set; cut short where @text ends. */
+static const char *list_names(const char *const *names, uint32_t mask, char *text, size_t bytes)
+{
+	size_t at = 0;
+	uint32_t i;
+
+	text[0] = '\0';
+	for (i = 0; names[i] && at < bytes; i++)
+		if (mask & 1u << i)
+			at += (size_t)snprintf(text + at, bytes - at, "%s%s", at ? ", " : "",
+					       names[i]);
+	return text;
 }
 
 static int refuse_unknown(struct parser *p, struct place_in_file at, const char *what,
 			  const char *word, const char *const *names)
 {
 	const char *nearest = km_suggest(word, names);
+	char known[160];
 
 	if (nearest)
 		return refuse(p, at, "unknown %s '%.60s'; did you mean '%s'?", what, word, nearest);
-	return refuse(p, at, "unknown %s '%.60s'", what, word);
+	return refuse(p, at, "unknown %s '%.60s'; known are %s", what, word,
+		      list_names(names, UINT32_MAX, known, sizeof(known)));
 }
 
 static uint32_t find_name(const char *word, const char *const *names)
@@ -363,6 +379,7 @@ static int check_keys(struct parser *p)
 {
 	enum km_rule_kind kind = p->rule->kind;
 	uint32_t known = kind_keys[kind].needs | kind_keys[kind].may | K(KIND) | K(USES), key;
+	char names[160];
 
 	/* fits: "uses = cpu" says it all. */
 	if (kind == KM_RULE_FITS && !(p->seen & K(RESOURCE)) && p->text[KEY_USES]) {
@@ -374,8 +391,9 @@ static int check_keys(struct parser *p)
 	}
 	for (key = 0; key < KEY_NR; key++) {
 		if (p->seen & ~known & 1u << key)
-			return refuse(p, p->at[key], "a rule of kind %s has no '%s'",
-				      kind_name[kind], key_name[key]);
+			return refuse(p, p->at[key], "a rule of kind %s has no '%s'; it has %s",
+				      kind_name[kind], key_name[key],
+				      list_names(key_name, known, names, sizeof(names)));
 		if (kind_keys[kind].needs & ~p->seen & 1u << key)
 			return refuse(p, p->rule_at, "rule '%s' of kind %s lacks '%s'",
 				      p->rule->name, kind_name[kind], key_name[key]);
@@ -383,6 +401,10 @@ static int check_keys(struct parser *p)
 	if (kind_keys[kind].may & K(ONLY) && !(p->seen & K(ONLY)) != !(p->seen & K(TRAIT)))
 		return refuse(p, p->rule_at, "rule '%s': 'trait' and 'only' go together",
 			      p->rule->name);
+	if (kind == KM_RULE_ORDER && !p->order_nr)
+		return refuse(p, p->at[KEY_ORDER], "'order' has no value");
+	if (kind == KM_RULE_TABLE && !p->rows_nr)
+		return refuse(p, p->at[KEY_ROWS], "'rows' has no value");
 	return 0;
 }
 
@@ -567,7 +589,7 @@ static char *read_line(char *text, int cap, void *ctx)
 	}
 	p->raw[nr] = '\0';
 	if (ferror(p->file)) {
-		p->err = km_diag_set(p->diag, -EIO, p->path, p->line, 0, "cannot read on");
+		p->err = km_diag_set(p->diag, -EIO, p->path, p->line - 1, 0, "%s", strerror(errno));
 		return NULL;
 	}
 	if (!nr)
@@ -649,6 +671,18 @@ static int take_pair(void *ctx, const char *section, const char *name, const cha
 	return !err;
 }
 
+/* What is cached are the other rules' objects; without one there is nothing to choose by. */
+static int check_has_more_than_spread(const struct km_ruleset *set, struct km_diag *diag)
+{
+	uint32_t i;
+
+	for (i = 0; i < set->rule_nr; i++)
+		if (set->rule[i].kind != KM_RULE_SPREAD)
+			return 0;
+	return km_diag_set(diag, -EINVAL, set->file, 0, 0,
+			   "a rule set needs at least one rule that is not `spread`");
+}
+
 static int parse(struct parser *p)
 {
 	int bad_line = ini_parse_stream(read_line, p, take_pair, p);
@@ -662,6 +696,8 @@ static int parse(struct parser *p)
 		finish_rule(p);
 	if (!p->err && !p->set->rule_nr)
 		p->err = km_diag_set(p->diag, -EINVAL, p->path, p->line, 0, "no rule");
+	if (!p->err)
+		p->err = check_has_more_than_spread(p->set, p->diag);
 	return p->err;
 }
 
@@ -671,13 +707,17 @@ int km_ruleset_load(struct km_ruleset **out, const char *path, struct km_diag *d
 	int err;
 
 	if (!p)
-		return km_diag_set(diag, -ENOMEM, path, 0, 0, "out of memory");
+		return km_diag_set(diag, -ENOMEM, NULL, 0, 0, "out of memory");
 	p->path = path;
 	p->diag = diag;
 	p->set = calloc(1, sizeof(*p->set));
+	if (p->set)
+		p->set->file = strdup(path);
 	p->file = fopen(path, "re");
-	if (!p->set)
+	if (!p->set || !p->set->file)
 		err = no_memory(p);
+	else if (!p->file && !*path)
+		err = km_diag_set(diag, -ENOENT, NULL, 0, 0, "the name of the rules' file is empty");
 	else if (!p->file)
 		err = km_diag_set(diag, -errno, path, 0, 0, "%s", strerror(errno));
 	else
@@ -713,24 +753,31 @@ void km_ruleset_destroy(struct km_ruleset *set)
 		free(rule->label_value);
 		free(rule->within);
 	}
+	if (set)
+		free(set->file);
 	free(set);
 }
 
 /* ---- against a trace and an inventory -------------------------------------- */
 
-static int missing_column(const struct km_rule *rule, const char *what, const char *name,
-			  const char *const *names, struct km_diag *diag)
+static int missing_column(const struct km_ruleset *set, const struct km_rule *rule,
+			  const char *what, const char *name, const char *const *names,
+			  struct km_diag *diag)
 {
 	const char *nearest = km_suggest(name, names);
+	char known[120];
 
-	return km_diag_set(diag, -EINVAL, NULL, 0, 0, "rule '%s'%s%.*llu: no %s '%s'%s%s%s",
-			   rule->name, rule->line ? " of line " : "", rule->line ? 1 : 0,
-			   (unsigned long long)rule->line, what, name,
-			   nearest ? "; did you mean '" : "", nearest ? nearest : "",
-			   nearest ? "'?" : "");
+	if (nearest)
+		return km_diag_set(diag, -EINVAL, set->file, rule->line, 0,
+				   "rule '%s': no %s '%s'; did you mean '%s'?", rule->name, what,
+				   name, nearest);
+	list_names(names, UINT32_MAX, known, sizeof(known));
+	return km_diag_set(diag, -EINVAL, set->file, rule->line, 0,
+			   "rule '%s': no %s '%.60s'; there %s%s", rule->name, what, name,
+			   known[0] ? "are " : "is none", known);
 }
 
-static int check_trait(const struct km_rule *rule, const char *name,
+static int check_trait(const struct km_ruleset *set, const struct km_rule *rule, const char *name,
 		       const struct km_trace_schema *schema, struct km_diag *diag)
 {
 	const char *names[KM_TRACE_TRAITS_MAX + 1] = { NULL };
@@ -738,27 +785,27 @@ static int check_trait(const struct km_rule *rule, const char *name,
 	if (km_trace_trait(schema, name) != KM_DICT_NONE)
 		return 0;
 	memcpy(names, schema->trait_name, schema->trait_nr * sizeof(*names));
-	return missing_column(rule, "trait column", name, names, diag);
+	return missing_column(set, rule, "trait column", name, names, diag);
 }
 
 int km_ruleset_check(const struct km_ruleset *set, const struct km_trace_schema *schema,
 		     const struct km_inventory *inv, struct km_diag *diag)
 {
 	const char *names[KM_LABELS_MAX + 1] = { NULL };
+	int err = check_has_more_than_spread(set, diag);
 	uint32_t i;
-	int err = 0;
 
 	memcpy(names, inv->label_name, inv->label_nr * sizeof(*names));
 	for (i = 0; !err && i < set->rule_nr; i++) {
 		const struct km_rule *rule = &set->rule[i];
 
 		if (rule->label && km_inventory_label(inv, rule->label) == KM_DICT_NONE)
-			err = missing_column(rule, "label column", rule->label, names, diag);
+			err = missing_column(set, rule, "label column", rule->label, names, diag);
 		if (!err && rule->trait)
-			err = check_trait(rule, rule->trait, schema, diag);
+			err = check_trait(set, rule, rule->trait, schema, diag);
 		if (!err && rule->within && strcmp(rule->within, "tenant") &&
 		    strcmp(rule->within, "batch"))
-			err = check_trait(rule, rule->within, schema, diag);
+			err = check_trait(set, rule, rule->within, schema, diag);
 	}
 	return err;
 }

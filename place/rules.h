@@ -60,6 +60,7 @@ struct km_rule {
 #define KM_RULESET_BITS_MAX 60 /* of all: a server's score is one 64-bit number */
 
 struct km_ruleset {
+	char *file; /* where it was read from; NULL = made by a program */
 	uint32_t rule_nr;
 	struct km_rule rule[KM_RULES_MAX];
 };
@@ -88,7 +89,10 @@ const char *km_rule_kind_name(enum km_rule_kind kind);
 /** km_rule_is_preference() - whether the rule gives a score. */
 bool km_rule_is_preference(enum km_rule_kind kind);
 
-/** km_ruleset_check() - every column that a rule names exists. Return: 0 or -EINVAL. */
+/**
+ * km_ruleset_check() - every column that a rule names exists, and a rule is not SPREAD.
+ * Return: 0 or -EINVAL, with the rule's file and line.
+ */
 int km_ruleset_check(const struct km_ruleset *set, const struct km_trace_schema *schema,
 		     const struct km_inventory *inv, struct km_diag *diag) KM_MUST_CHECK;
 /** km_ruleset_destroy() - NULL is allowed. */

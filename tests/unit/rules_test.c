@@ -175,7 +175,29 @@ static const struct bad_case bad_rules[] = {
 	{ "[rule a]\nkind = table\ntrait = t\nlabel = l\nrows = a:\n", 5, 8, "lacks its labels" },
 	{ "[rule a]\nkind = table\ntrait = t\nlabel = l\nrows = : a\n", 5, 8, "lacks its value" },
 	{ "[rule a]\nkind = order\nlabel = l\norder = a, b, a\n", 4, 9, "twice" },
+	{ "[rule a]\nkind = order\nlabel = l\norder =\n", 4, 8, "'order' has no value" },
+	{ "[rule a]\nkind = table\ntrait = t\nlabel = l\nrows =\n", 5, 7, "'rows' has no value" },
+	{ "[rule a]\nkind = spread\nover = row\nwithin = tenant\n", 3, 8,
+	  "unknown domain 'row'; known are server, rack, cluster" },
+	{ FITS "zzzzzzzzz = 1\n", 4, 1, "known are kind, uses, resource" },
+	{ FITS "max = 1\n", 4, 7, "it has kind, uses, resource" },
+	{ "[rule a]\nkind = spread\nover = rack\nwithin = tenant\n", 0, 0,
+	  "at least one rule that is not `spread`" },
 };
+
+static void what_is_no_file_is_told_as_such(void **state)
+{
+	struct km_ruleset *set = NULL;
+	struct km_diag diag;
+
+	(void)state;
+	assert_int_equal(km_ruleset_load(&set, folder, &diag), -EIO);
+	assert_string_equal(diag.reason, "Is a directory");
+	assert_int_equal(diag.line, 0);
+	assert_int_equal(km_ruleset_load(&set, "", &diag), -ENOENT);
+	assert_non_null(strstr(diag.reason, "is empty"));
+	assert_null(set);
+}
 
 static void refuse_rules(const char *text, size_t bytes, uint64_t line, uint32_t column,
 			 const char *why)
@@ -250,8 +272,11 @@ static void columns_that_are_not_there_are_told_with_the_nearest(void **state)
 		  "'priorty'; did you mean 'priority'" },
 		{ "[rule a]\nkind = match\ntrait = priority\nlabel = kin\n",
 		  "'kin'; did you mean 'kind'" },
-		{ "[rule a]\nkind = spread\nover = rack\nwithin = tenants\n",
+		{ "[rule a]\nkind = spread\nover = rack\nwithin = tenants\n"
+		  "[rule b]\nkind = healthy\n",
 		  "no trait column 'tenants'" },
+		{ "[rule a]\nkind = match\ntrait = nope\nlabel = kind\n",
+		  "no trait column 'nope'; there are shape, priority" },
 	};
 	struct km_inventory *inv;
 	struct km_ruleset *set;
@@ -266,7 +291,8 @@ static void columns_that_are_not_there_are_told_with_the_nearest(void **state)
 		assert_int_equal(km_ruleset_check(set, &trace->schema, inv, &diag), -EINVAL);
 		if (!strstr(diag.reason, cases[i].why))
 			fail_msg("%s", diag.reason);
-		assert_non_null(strstr(diag.reason, "of line 1"));
+		assert_string_equal(diag.file, path);
+		assert_int_equal(diag.line, 1);
 		km_ruleset_destroy(set);
 	}
 	km_trace_destroy(trace);
@@ -341,6 +367,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_kind_is_read_with_its_parameters),
 		cmocka_unit_test(malformed_rule_sets_are_refused_with_line_column_and_reason),
+		cmocka_unit_test(what_is_no_file_is_told_as_such),
 		cmocka_unit_test(the_limits_of_a_set_hold),
 		cmocka_unit_test(columns_that_are_not_there_are_told_with_the_nearest),
 		cmocka_unit_test(the_built_in_set_applies_at_every_level_and_holds_the_limits),
