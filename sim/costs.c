@@ -230,9 +230,9 @@ static void fill_drawn(const struct km_costs *costs, const struct km_type *type,
 	ct->hit_ns = (uint64_t)(fig1_ms(fig1_hit_ms, normal_share(z)) * d->hit_scale * 1e6);
 	ct->build_ns = (uint64_t)(miss * d->build_share);
 	for (r = 0; r < costs->rule_nr; r++)
-		miss_ns[r] = (uint64_t)(costs->weight[r] *
-					(costs->rule_uses_family[r] ? miss :
-								      (double)costs->miss_mean_ns));
+		miss_ns[r] = (uint64_t)(costs->weight[r] * (costs->rule_uses_family[r]
+								    ? miss
+								    : (double)costs->miss_mean_ns));
 }
 
 /* ---- one event ------------------------------------------------------------- */
@@ -247,8 +247,7 @@ static inline uint64_t with_noise(const struct km_costs *costs, uint64_t ns, uin
 static inline uint64_t lag_factor_q32(const struct km_costs *costs, uint64_t lag)
 {
 	lag = km_min_u64(lag, UINT32_MAX);
-	return costs->floor_q32 +
-	       lag * costs->lag_max / (lag + costs->lag_max) * costs->slope_q32;
+	return costs->floor_q32 + lag * costs->lag_max / (lag + costs->lag_max) * costs->slope_q32;
 }
 
 static inline uint64_t lagged(const struct km_costs *costs, uint64_t ns, uint64_t lag)
@@ -309,11 +308,12 @@ uint64_t km_cost_rule_hit(const struct km_costs *costs, const struct km_cost_typ
 	return with_noise(costs, km_min_u64(ns, miss_ns[rule_idx]), noise);
 }
 
-uint64_t km_cost_rule_miss(const struct km_costs *costs, const uint64_t *miss_ns,
-			   uint32_t rule_idx, uint32_t noise)
+uint64_t km_cost_rule_miss(const struct km_costs *costs, const uint64_t *miss_ns, uint32_t rule_idx,
+			   uint32_t noise)
 {
 	if (costs->recorded)
-		return draw_ns(&costs->rule_miss[rule_idx], noise_of(noise, rule_idx + KM_RULES_MAX));
+		return draw_ns(&costs->rule_miss[rule_idx],
+			       noise_of(noise, rule_idx + KM_RULES_MAX));
 	return with_noise(costs, miss_ns[rule_idx], noise);
 }
 

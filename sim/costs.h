@@ -107,8 +107,8 @@ uint64_t km_cost_rule_hit(const struct km_costs *costs, const struct km_cost_typ
 			  const uint64_t *miss_ns, uint32_t rule_idx, uint64_t lag, uint32_t noise);
 
 /** km_cost_rule_miss() - evaluating one rule from scratch. */
-uint64_t km_cost_rule_miss(const struct km_costs *costs, const uint64_t *miss_ns,
-			   uint32_t rule_idx, uint32_t noise);
+uint64_t km_cost_rule_miss(const struct km_costs *costs, const uint64_t *miss_ns, uint32_t rule_idx,
+			   uint32_t noise);
 
 /** km_cost_build() - consolidation, choice and commit after a top-level miss. */
 uint64_t km_cost_build(const struct km_costs *costs, const struct km_cost_type *ct, uint32_t noise);

@@ -500,8 +500,8 @@ static int all_lines(struct loader *in, FILE *from)
 		return err;
 	in->at = line;
 	in->begin = line;
-	return ended ? 0 : km_diag_set(in->diag, -EINVAL, in->path, in->line, 0,
-				       "truncated: no 'end'");
+	return ended ? 0
+		     : km_diag_set(in->diag, -EINVAL, in->path, in->line, 0, "truncated: no 'end'");
 }
 
 static uint64_t mean_of(const struct km_cost_dist *dist, uint64_t otherwise)

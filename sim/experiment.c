@@ -99,8 +99,8 @@ static const struct km_sim_result *get(struct exp *x, uint32_t zone_idx,
 	return &x->none;
 }
 
-static void put(struct exp *x, const char *figure, const char *row, const char *column,
-		double ours, double paper)
+static void put(struct exp *x, const char *figure, const char *row, const char *column, double ours,
+		double paper)
 {
 	struct km_cell *grown;
 
@@ -317,7 +317,8 @@ static void table3(struct exp *x)
 			spread_add(&memory, r->cache_bytes_mean / base->cache_bytes_mean);
 		}
 		put(x, "table3", p->policy->name, "top_hit_pct", spread_mean(&hits), p->hit_pct);
-		put(x, "table3", p->policy->name, "top_hit_pct_sd", spread_sd(&hits), p->hit_pct_sd);
+		put(x, "table3", p->policy->name, "top_hit_pct_sd", spread_sd(&hits),
+		    p->hit_pct_sd);
 		put(x, "table3", p->policy->name, "cache_memory_norm", spread_mean(&memory),
 		    p->memory);
 		put(x, "table3", p->policy->name, "cache_memory_norm_sd", spread_sd(&memory),
@@ -348,8 +349,7 @@ static void box(struct exp *x, const char *figure, const char *row, const char *
 
 /* Boxes over zones of how much better than Protean, and the same of all requests pooled. */
 static void gains(struct exp *x, const char *figure, const struct km_policy *policy,
-		  const struct how *how, const char *row, const double *average,
-		  const double *tail)
+		  const struct how *how, const char *row, const double *average, const double *tail)
 {
 	struct spread mean_gain = { .nr = 0 }, p90_gain = { .nr = 0 };
 	struct pooled base, p;
@@ -361,7 +361,8 @@ static void gains(struct exp *x, const char *figure, const struct km_policy *pol
 		const struct km_sim_result *b = get(x, z, &km_policy_protean, &plain);
 		const struct km_sim_result *r = get(x, z, policy, how);
 
-		spread_add(&mean_gain, gain_pct(km_hist_mean(&b->latency), km_hist_mean(&r->latency)));
+		spread_add(&mean_gain,
+			   gain_pct(km_hist_mean(&b->latency), km_hist_mean(&r->latency)));
 		spread_add(&p90_gain, gain_pct(p90(b), p90(r)));
 	}
 	box(x, figure, row, "average", &mean_gain, average);
@@ -408,8 +409,9 @@ static void fig7(struct exp *x)
 		for (z = 0; z < x->cfg->zone_nr; z++) {
 			const struct km_sim_result *r = get(x, z, row[i].policy, &plain);
 
-			spread_add(&rate, r->end_ns ? (double)r->submitted / ((double)r->end_ns / 1e9) :
-						      0);
+			spread_add(&rate, r->end_ns
+						  ? (double)r->submitted / ((double)r->end_ns / 1e9)
+						  : 0);
 			spread_add(&burst, rate_per_s(r, r->window_arrived_max, 1));
 			spread_add(&most, rate_per_s(r, r->window_completed_max, 1));
 			if (r->saturated_nr)
@@ -519,13 +521,14 @@ static void judge(struct exp *x, const struct km_policy *policy, const struct ho
 		const struct km_sim_accuracy *a = &get(x, z, policy, how)->accuracy;
 		uint64_t worse = a->judged - a->best_nr;
 
-		spread_add(&event, share_pct(a->top_right + a->rule_right,
-					     a->top_events + a->rule_events));
+		spread_add(&event,
+			   share_pct(a->top_right + a->rule_right, a->top_events + a->rule_events));
 		spread_add(&top, share_pct(a->top_right, a->top_events));
 		spread_add(&error, a->time_nr ? 100 * a->time_error_sum / (double)a->time_nr : 0);
 		spread_add(&best, share_pct(a->best_nr, a->judged));
 		spread_add(&gap, worse ? 100 * a->gap_ratio_sum / (double)worse : 0);
-		spread_add(&regret, a->judged ? (double)a->gap_ns_sum / 1e6 / (double)a->judged : 0);
+		spread_add(&regret,
+			   a->judged ? (double)a->gap_ns_sum / 1e6 / (double)a->judged : 0);
 	}
 	put(x, "accuracy", row, "event_pct", spread_mean(&event), paper[0]);
 	put(x, "accuracy", row, "top_event_pct", spread_mean(&top), NAN);
@@ -550,7 +553,8 @@ static void over_rule(struct exp *x, const struct km_policy *policy, const struc
 		const struct km_sim_result *b = get(x, z, &km_policy_latcache_rule, &judged);
 		const struct km_sim_result *r = get(x, z, policy, how);
 
-		spread_add(&mean_gain, gain_pct(km_hist_mean(&b->latency), km_hist_mean(&r->latency)));
+		spread_add(&mean_gain,
+			   gain_pct(km_hist_mean(&b->latency), km_hist_mean(&r->latency)));
 		spread_add(&p90_gain, gain_pct(p90(b), p90(r)));
 	}
 	put(x, "accuracy", row, "average_gain_pct", spread_mean(&mean_gain), NAN);
@@ -580,7 +584,10 @@ static void accuracy(struct exp *x)
 static void rivals(struct exp *x)
 {
 	static const struct km_policy *const policy[] = {
-		&km_policy_jsq, &km_policy_p2c, &km_policy_bounded_hash, &km_policy_affinity,
+		&km_policy_jsq,
+		&km_policy_p2c,
+		&km_policy_bounded_hash,
+		&km_policy_affinity,
 	};
 	uint32_t i;
 
@@ -590,9 +597,9 @@ static void rivals(struct exp *x)
 
 /* ---- running --------------------------------------------------------------- */
 
-const char *const km_experiments[] = { "fig1",	"fig2",	 "fig6",  "fig7",     "fig8",	"fig9a",
-				       "fig9b", "fig9c", "table3", "accuracy", "rivals", "all",
-				       NULL };
+const char *const km_experiments[] = { "fig1",	 "fig2",  "fig6",  "fig7",   "fig8",
+				       "fig9a",	 "fig9b", "fig9c", "table3", "accuracy",
+				       "rivals", "all",	  NULL };
 
 static void (*const figures[])(struct exp *x) = { fig1,	 fig2,	fig6,	fig7,	  fig8,	 fig9a,
 						  fig9b, fig9c, table3, accuracy, rivals };

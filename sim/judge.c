@@ -46,11 +46,11 @@ void sim_exact(struct sim *sim, const struct km_type *type, uint32_t noise)
 		if (km_view_augmented(sim->view, KM_CACHE_TOP, type->key.id, a)) {
 			/* What is queued before will have brought it up to date. */
 			obj = km_cache_peek(sim->agent[a].cache, KM_CACHE_TOP, type->key);
-			if (sim->view->count[KM_CACHE_TOP][(size_t)type->key.id *
-								   sim->cfg.agent_nr + a])
+			if (sim->view->count[KM_CACHE_TOP]
+					    [(size_t)type->key.id * sim->cfg.agent_nr + a])
 				obj = NULL;
-			sim->exact_ns[a] = km_cost_top_hit(sim->costs, ct, obj ? rev - obj->rev : 0,
-							   noise);
+			sim->exact_ns[a] =
+				km_cost_top_hit(sim->costs, ct, obj ? rev - obj->rev : 0, noise);
 			continue;
 		}
 		ns = km_cost_build(sim->costs, ct, noise);
@@ -113,8 +113,8 @@ static void settle(struct sim *sim, struct sim_judged *judged)
 		acc->best_nr++;
 	} else {
 		acc->gap_ns_sum += judged->own_ns - judged->best_ns;
-		acc->gap_ratio_sum += (double)(judged->own_ns - judged->best_ns) /
-				      (double)judged->best_ns;
+		acc->gap_ratio_sum +=
+			(double)(judged->own_ns - judged->best_ns) / (double)judged->best_ns;
 	}
 	if (!sim->known)
 		km_types_put(sim->types, judged->type);
@@ -124,8 +124,8 @@ static void settle(struct sim *sim, struct sim_judged *judged)
 
 static void weigh(struct sim *sim, const struct sim_agent *agent, struct sim_judged *judged)
 {
-	uint64_t ns = sim->now_ns - judged->due_ns +
-		      sim_weigh(sim, agent, judged->type, judged->noise);
+	uint64_t ns =
+		sim->now_ns - judged->due_ns + sim_weigh(sim, agent, judged->type, judged->noise);
 
 	judged->best_ns = km_min_u64(judged->best_ns, ns);
 	settle(sim, judged);
@@ -206,9 +206,9 @@ void sim_judge_served(struct sim *sim, struct sim_req *r)
 	}
 	if (d->top_hit == r->req.top_hit) {
 		acc->time_nr++;
-		acc->time_error_sum += (double)(predicted > took ? predicted - took :
-								   took - predicted) /
-				       (double)took;
+		acc->time_error_sum +=
+			(double)(predicted > took ? predicted - took : took - predicted) /
+			(double)took;
 	}
 	if (!r->judged)
 		return;

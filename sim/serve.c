@@ -138,8 +138,8 @@ uint64_t sim_weigh(struct sim *sim, const struct sim_agent *agent, const struct 
 	ns = km_cost_build(sim->costs, ct, noise);
 	for (i = 0; i < sim->rule_nr; i++) {
 		obj = km_cache_peek(agent->cache, KM_CACHE_RULE, type->rule[i]);
-		ns += obj ? km_cost_rule_hit(sim->costs, ct, miss_ns, i, rev - obj->rev, noise) :
-			    km_cost_rule_miss(sim->costs, miss_ns, i, noise);
+		ns += obj ? km_cost_rule_hit(sim->costs, ct, miss_ns, i, rev - obj->rev, noise)
+			  : km_cost_rule_miss(sim->costs, miss_ns, i, noise);
 	}
 	return ns;
 }
@@ -154,9 +154,9 @@ uint64_t sim_predict(const struct sim *sim, const struct sim_agent *agent,
 	if (km_cache_peek(agent->cache, KM_CACHE_TOP, type->key))
 		return est->type_hit_ns[type->key.id];
 	for (i = 0; i < sim->rule_nr; i++)
-		ns += km_cache_peek(agent->cache, KM_CACHE_RULE, type->rule[i]) ?
-			      est->rule_hit_ns[i] :
-			      est->rule_miss_ns[i];
+		ns += km_cache_peek(agent->cache, KM_CACHE_RULE, type->rule[i])
+			      ? est->rule_hit_ns[i]
+			      : est->rule_miss_ns[i];
 	return ns;
 }
 

@@ -611,9 +611,11 @@ static int create_agents(struct sim *sim)
 	int err = 0;
 
 	for (i = 0; i <= sim->rule_nr; i++) {
-		bytes = i < sim->rule_nr ? km_costs_rule_bytes(sim->costs, i) :
-					   km_costs_top_bytes(sim->costs);
-		class_bytes[i] = bytes ? bytes : i < sim->rule_nr ? cfg->rule_bytes : cfg->top_bytes;
+		bytes = i < sim->rule_nr ? km_costs_rule_bytes(sim->costs, i)
+					 : km_costs_top_bytes(sim->costs);
+		class_bytes[i] = bytes		    ? bytes
+				 : i < sim->rule_nr ? cfg->rule_bytes
+						    : cfg->top_bytes;
 	}
 	for (i = 0; !err && i < cfg->agent_nr; i++) {
 		struct sim_agent *agent = &sim->agent[i];
@@ -678,9 +680,9 @@ static void set_defaults(struct sim *sim)
 		sim->type_cap = type_nr ? (uint32_t)km_max_u64(type_nr, 2) : 8192;
 	sim->rule_obj_cap = cfg->rule_obj_cap;
 	if (!sim->rule_obj_cap)
-		sim->rule_obj_cap = sim->source->rule_obj_nr ?
-					    sim->source->rule_obj_nr + 2 * sim->rule_nr :
-					    65536;
+		sim->rule_obj_cap = sim->source->rule_obj_nr
+					    ? sim->source->rule_obj_nr + 2 * sim->rule_nr
+					    : 65536;
 }
 
 static int check_cfg(const struct km_sim_cfg *cfg, struct km_diag *diag)

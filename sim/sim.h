@@ -92,7 +92,7 @@ struct km_sim_result {
 	/* means by type, for figure 1: [type_nr] */
 	struct km_sim_type {
 		uint64_t hit_nr, hit_ns, miss_nr, miss_ns;
-	} *type;
+	} * type;
 	uint32_t type_nr;
 	const char *fault; /* a broken invariant (static text), or NULL */
 	uint64_t fault_event;
@@ -107,7 +107,8 @@ struct km_sim_result {
  * Return: 0; -EINVAL with the reason; -ENOMEM; the source's error; -EPROTO when
  * an invariant broke (cfg.check), with the reason in @diag.
  */
-int km_sim_run(struct km_sim_result *out, const struct km_sim_cfg *cfg, struct km_diag *diag) KM_MUST_CHECK;
+int km_sim_run(struct km_sim_result *out, const struct km_sim_cfg *cfg,
+	       struct km_diag *diag) KM_MUST_CHECK;
 
 /** km_sim_result_fini() - free what km_sim_run() filled. */
 void km_sim_result_fini(struct km_sim_result *result);

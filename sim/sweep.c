@@ -46,7 +46,8 @@ static int run_point(struct km_sim_point *point, const struct km_sim_cfg *cfg, s
 	if (err)
 		return err;
 	if (point->costs_path)
-		err = km_costs_load(&costs, point->costs_path, source->rule_nr, source->rules, diag);
+		err = km_costs_load(&costs, point->costs_path, source->rule_nr, source->rules,
+				    diag);
 	else
 		err = km_costs_create_drawn(&costs, &point->zone->cost, source->rule_nr,
 					    source->rules, point->zone->seed, diag);
@@ -76,10 +77,10 @@ int km_sim_point_run(struct km_sim_point *point, struct km_diag *diag)
 	const struct km_sim_cfg cfg = {
 		.policy = point->policy,
 		.agent_nr = point->agent_nr,
-		.cache_bytes = point->cache_bytes ?
-				       point->cache_bytes :
-				       (uint64_t)(zone->cache_mib * point->cache * mib /
-						  (point->agent_nr ? point->agent_nr : 1)),
+		.cache_bytes = point->cache_bytes
+				       ? point->cache_bytes
+				       : (uint64_t)(zone->cache_mib * point->cache * mib /
+						    (point->agent_nr ? point->agent_nr : 1)),
 		.rule_bytes = (uint64_t)(zone->rule_mib * mib),
 		.top_bytes = (uint64_t)(zone->top_mib * mib),
 		.age_ns = (uint64_t)(zone->age_s * 1e9),

@@ -26,19 +26,16 @@ enum { FAMILY, SIZE, DISK, NET, PRIORITY, PLACE, TENANT, TRAIT_NR };
 #define USES3(a, b, c) (USES2(a, b) | USES(c))
 
 /* Twelve, told apart by their traits; a zone of more rules repeats the pattern. */
-#define PATTERN(n)                                             \
-	{ "family-" n, USES(FAMILY) },                         \
-	{ "fits-" n, USES2(FAMILY, SIZE) },                    \
-	{ "capacity-" n, USES(SIZE) },                         \
-	{ "disk-" n, USES2(FAMILY, DISK) },                    \
-	{ "network-" n, USES2(FAMILY, NET) },                  \
-	{ "priority-" n, USES(PRIORITY) },                     \
-	{ "headroom-" n, USES2(FAMILY, PRIORITY) },            \
-	{ "place-" n, USES(PLACE) },                           \
-	{ "spread-" n, USES2(PLACE, SIZE) },                   \
-	{ "affinity-" n, USES2(FAMILY, TENANT) },              \
-	{ "isolation-" n, USES(TENANT) },                      \
-	{ "packing-" n, USES3(FAMILY, SIZE, DISK) }
+#define PATTERN(n)                                                                             \
+	{ "family-" n, USES(FAMILY) }, { "fits-" n, USES2(FAMILY, SIZE) },                     \
+		{ "capacity-" n, USES(SIZE) }, { "disk-" n, USES2(FAMILY, DISK) },             \
+		{ "network-" n, USES2(FAMILY, NET) }, { "priority-" n, USES(PRIORITY) },       \
+		{ "headroom-" n, USES2(FAMILY, PRIORITY) }, { "place-" n, USES(PLACE) },       \
+		{ "spread-" n, USES2(PLACE, SIZE) }, { "affinity-" n, USES2(FAMILY, TENANT) }, \
+		{ "isolation-" n, USES(TENANT) },                                              \
+	{                                                                                      \
+		"packing-" n, USES3(FAMILY, SIZE, DISK)                                        \
+	}
 
 static const struct km_rule_desc rule_descs[] = {
 	PATTERN("1"), PATTERN("2"), PATTERN("3"), PATTERN("4"), PATTERN("5"), PATTERN("6"),

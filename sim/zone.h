@@ -74,7 +74,8 @@ const struct km_rule_desc *km_sim_zone_rules(void);
  * @zone: room for KM_SIM_ZONES_MAX.
  * Return: how many; -EINVAL with line and reason; -errno.
  */
-int km_sim_zones_load(struct km_sim_zone *zone, const char *path, struct km_diag *diag) KM_MUST_CHECK;
+int km_sim_zones_load(struct km_sim_zone *zone, const char *path,
+		      struct km_diag *diag) KM_MUST_CHECK;
 
 /** km_sim_zone_set() - one key by name. Return: 0; -EINVAL with the reason. */
 int km_sim_zone_set(struct km_sim_zone *zone, const char *key, const char *value,

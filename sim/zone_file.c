@@ -20,8 +20,14 @@ struct key {
 	double min, max;
 };
 
-#define KEY(name, kind, min, max) { #name, kind, offsetof(struct km_sim_zone, name), min, max }
-#define COST(name, min, max) { #name, REAL, offsetof(struct km_sim_zone, cost.name), min, max }
+#define KEY(name, kind, min, max)                                         \
+	{                                                                 \
+#name, kind, offsetof(struct km_sim_zone, name), min, max \
+	}
+#define COST(name, min, max)                                                   \
+	{                                                                      \
+#name, REAL, offsetof(struct km_sim_zone, cost.name), min, max \
+	}
 
 static const struct key keys[] = {
 	KEY(seed, U64, 0, 9e15),

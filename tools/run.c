@@ -77,6 +77,10 @@ static int pick_policies(const char *names, const struct km_policy **list, uint3
 					   nearest ? "; did you mean '" : "; see --help",
 					   nearest ? nearest : "", nearest ? "'?" : "");
 		}
+		if (list[*nr]->needs)
+			return km_diag_set(
+				diag, -EINVAL, NULL, 0, 0,
+				"policy '%s' needs to know the future; 'kamino sim' has it", name);
 		(*nr)++;
 	}
 	if (!*nr)

@@ -24,7 +24,8 @@ struct options {
 		*inventory, *rules, *costs;
 	uint64_t servers;
 	double compress, warmup;
-	uint64_t requests, seed, types, cache_bytes, threads, conflicts, idle_lag, age_ns, period_ns;
+	uint64_t requests, seed, types, cache_bytes, threads, conflicts, idle_lag, age_ns,
+		period_ns;
 	double hours;
 	bool json, check, accuracy, no_in_service, print_zones, quiet, help;
 };
@@ -81,8 +82,9 @@ static int parse_numbers(const char *option, const char *text, double min, doubl
 			return km_diag_set(diag, -EINVAL, "", 0, 0, "--%s: too many", option);
 		list[*nr] = strtod(word, &end);
 		if (end == word || *end || !(list[*nr] >= min && list[*nr] <= max))
-			return km_diag_set(diag, -EINVAL, "", 0, 0, "--%s %s: numbers from %g to %g",
-					   option, word, min, max);
+			return km_diag_set(diag, -EINVAL, "", 0, 0,
+					   "--%s %s: numbers from %g to %g", option, word, min,
+					   max);
 		(*nr)++;
 	}
 	return *nr ? 0 : km_diag_set(diag, -EINVAL, "", 0, 0, "--%s names none", option);
@@ -124,7 +126,8 @@ static int apply_set(struct world *w, struct km_diag *diag)
 	for (word = strtok_r(copy, ",", &save); word && !err; word = strtok_r(NULL, ",", &save)) {
 		value = strchr(word, '=');
 		if (!value)
-			return km_diag_set(diag, -EINVAL, "", 0, 0, "--set %s: want KEY=VALUE", word);
+			return km_diag_set(diag, -EINVAL, "", 0, 0, "--set %s: want KEY=VALUE",
+					   word);
 		*value++ = 0;
 		for (z = 0; z < w->zone_nr && !err; z++)
 			err = km_sim_zone_set(&w->zone[z], word, value, diag);
@@ -197,10 +200,9 @@ static int open_trace(struct world *w, struct km_diag *diag)
 	err = load_inventory(w, diag);
 	if (err)
 		return err;
-	w->trace = (struct km_sim_trace_cfg){ .path = o->trace,
-					      .inv = w->inv,
-					      .rules_path = o->rules,
-					      .compress = o->compress };
+	w->trace = (struct km_sim_trace_cfg){
+		.path = o->trace, .inv = w->inv, .rules_path = o->rules, .compress = o->compress
+	};
 	return o->warmup > 0 ? count_requests(w, diag) : 0;
 }
 
@@ -217,7 +219,8 @@ static uint32_t make_points(const struct world *w, struct km_sim_point *point)
 						.zone = &w->zone[z],
 						.trace = o->trace ? &w->trace : NULL,
 						.costs_path = o->costs,
-						.warmup_nr = (uint64_t)(o->warmup * (double)w->trace_nr),
+						.warmup_nr =
+							(uint64_t)(o->warmup * (double)w->trace_nr),
 						.policy = w->policy[p],
 						.agent_nr = (uint32_t)w->agents[a],
 						.load = w->load[l],
@@ -259,8 +262,8 @@ static void print_head(void)
 	printf("%-8s %-16s %6s %5s | %6s %6s | %8s %8s %8s %8s | %8s %8s | %9s\n", "", "", "", "",
 	       "top", "rule", "latency", "", "", "", "wait", "process", "cache MiB");
 	printf("%-8s %-16s %6s %5s | %6s %6s | %8s %8s %8s %8s | %8s %8s | %9s\n", "zone", "policy",
-	       "agents", "load", "hit %", "hit %", "mean ms", "p50", "p90", "p99", "mean ms", "mean ms",
-	       "mean");
+	       "agents", "load", "hit %", "hit %", "mean ms", "p50", "p90", "p99", "mean ms",
+	       "mean ms", "mean");
 }
 
 static void print_point(const struct km_sim_point *p)
@@ -286,7 +289,8 @@ static void print_accuracy(const struct km_sim_point *p)
 	       p->zone->name, p->policy->name, 100 * ratio(a->top_right, a->top_events),
 	       100 * ratio(a->rule_right, a->rule_events),
 	       a->time_nr ? 100 * a->time_error_sum / (double)a->time_nr : 0,
-	       100 * ratio(a->best_nr, a->judged), a->judged ? ms(a->gap_ns_sum) / (double)a->judged : 0);
+	       100 * ratio(a->best_nr, a->judged),
+	       a->judged ? ms(a->gap_ns_sum) / (double)a->judged : 0);
 }
 
 static void warn_unstable(const struct km_sim_point *p)
@@ -296,7 +300,8 @@ static void warn_unstable(const struct km_sim_point *p)
 	if (r->unstable)
 		fprintf(stderr,
 			"kamino sim: %s, %s, %u agents, load %g: more work than the agents can do; "
-			"%" PRIu64 " of %" PRIu64 " requests refused, latencies depend on the length\n",
+			"%" PRIu64 " of %" PRIu64
+			" requests refused, latencies depend on the length\n",
 			p->zone->name, p->policy->name, p->agent_nr, p->load, r->refused,
 			r->submitted);
 }
@@ -315,16 +320,16 @@ static json_t *accuracy_json(const struct km_sim_accuracy *a)
 	return json_pack("{s:I,s:f,s:f,s:f,s:f,s:f}", "judged", (json_int_t)a->judged,
 			 "top_event_rate", ratio(a->top_right, a->top_events), "rule_event_rate",
 			 ratio(a->rule_right, a->rule_events), "time_error",
-			 a->time_nr ? a->time_error_sum / (double)a->time_nr : 0.0, "best_agent_rate",
-			 ratio(a->best_nr, a->judged), "regret_us_mean",
+			 a->time_nr ? a->time_error_sum / (double)a->time_nr : 0.0,
+			 "best_agent_rate", ratio(a->best_nr, a->judged), "regret_us_mean",
 			 a->judged ? (double)a->gap_ns_sum / 1e3 / (double)a->judged : 0.0);
 }
 
 static json_t *point_json(const struct km_sim_point *p)
 {
 	const struct km_sim_result *r = p->result;
-	json_t *doc = json_pack("{s:s,s:s,s:i,s:f,s:I,s:I,s:I,s:I}", "policy", p->policy->name, "zone",
-				p->zone->name, "agents", (int)p->agent_nr, "load", p->load,
+	json_t *doc = json_pack("{s:s,s:s,s:i,s:f,s:I,s:I,s:I,s:I}", "policy", p->policy->name,
+				"zone", p->zone->name, "agents", (int)p->agent_nr, "load", p->load,
 				"submitted", (json_int_t)r->submitted, "completed",
 				(json_int_t)r->completed, "refused", (json_int_t)r->refused, "lost",
 				(json_int_t)r->lost);
@@ -341,16 +346,15 @@ static json_t *point_json(const struct km_sim_point *p)
 	json_object_set_new(doc, "cache_bytes_max", json_integer((json_int_t)r->cache_bytes_max));
 	json_object_set_new(doc, "events_per_s",
 			    json_real(seconds > 0 ? (double)r->completed / seconds : 0));
-	json_object_set_new(doc, "busy",
-			    json_real(seconds > 0 ? (double)r->busy_ns / (double)r->end_ns /
-							    p->agent_nr :
-						    0));
+	json_object_set_new(
+		doc, "busy",
+		json_real(seconds > 0 ? (double)r->busy_ns / (double)r->end_ns / p->agent_nr : 0));
 	json_object_set_new(doc, "hit_us_mean",
-			    json_real(r->top_hits ? (double)r->hit_ns / 1e3 / (double)r->top_hits : 0));
-	json_object_set_new(doc, "miss_us_mean",
-			    json_real(r->top_misses ?
-					      (double)r->miss_ns / 1e3 / (double)r->top_misses :
-					      0));
+			    json_real(r->top_hits ? (double)r->hit_ns / 1e3 / (double)r->top_hits
+						  : 0));
+	json_object_set_new(
+		doc, "miss_us_mean",
+		json_real(r->top_misses ? (double)r->miss_ns / 1e3 / (double)r->top_misses : 0));
 	json_object_set_new(doc, "uncached", json_integer((json_int_t)r->uncached));
 	json_object_set_new(doc, "aged", json_integer((json_int_t)r->aged));
 	json_object_set_new(doc, "idle_updates", json_integer((json_int_t)r->idle_updates));
@@ -369,7 +373,8 @@ static json_t *cell_json(const struct km_cell *cell)
 	json_t *doc = json_pack("{s:s,s:s,s:s}", "figure", cell->figure, "row", cell->row, "column",
 				cell->column);
 
-	json_object_set_new(doc, "ours", isfinite(cell->ours) ? json_real(cell->ours) : json_null());
+	json_object_set_new(doc, "ours",
+			    isfinite(cell->ours) ? json_real(cell->ours) : json_null());
 	json_object_set_new(doc, "paper",
 			    isfinite(cell->paper) ? json_real(cell->paper) : json_null());
 	return doc;
@@ -383,11 +388,12 @@ static json_t *params_json(const struct world *w)
 
 	for (z = 0; z < w->zone_nr; z++)
 		json_array_append_new(zones, json_string(w->zone[z].name));
-	return json_pack("{s:s?,s:s,s:s,s:s?,s:s?,s:s?,s:I,s:I,s:b,s:I,s:o}", "policy", o->policy, "agents",
-			 o->agents, "load", o->load, "experiment", o->experiment, "zone_file",
-			 o->zone_file, "set", o->set, "requests", (json_int_t)o->requests, "seed",
-			 (json_int_t)o->seed, "in_service_counts", !o->no_in_service,
-			 "conflict_servers", (json_int_t)o->conflicts, "zones", zones);
+	return json_pack("{s:s?,s:s,s:s,s:s?,s:s?,s:s?,s:I,s:I,s:b,s:I,s:o}", "policy", o->policy,
+			 "agents", o->agents, "load", o->load, "experiment", o->experiment,
+			 "zone_file", o->zone_file, "set", o->set, "requests",
+			 (json_int_t)o->requests, "seed", (json_int_t)o->seed, "in_service_counts",
+			 !o->no_in_service, "conflict_servers", (json_int_t)o->conflicts, "zones",
+			 zones);
 }
 
 /* @results is taken over. What depends on the machine goes into "host". */
@@ -471,7 +477,8 @@ static void print_cells(const struct km_experiment_result *x)
 	}
 }
 
-static int write_cells(const struct world *w, const struct km_experiment_result *x, const char *path)
+static int write_cells(const struct world *w, const struct km_experiment_result *x,
+		       const char *path)
 {
 	json_t *results = json_array();
 	uint32_t i;
@@ -499,8 +506,10 @@ static int run_experiment(struct world *w, struct km_diag *diag)
 	if (km_experiment_run(&x, w->opt.experiment, &cfg, diag))
 		return km_verb_fail("sim", diag, KM_EXIT_FAILED);
 	if (x.refused_nr)
-		fprintf(stderr, "kamino sim: %" PRIu64 " requests were refused: some load is more "
-				"than the agents can do\n", x.refused_nr);
+		fprintf(stderr,
+			"kamino sim: %" PRIu64 " requests were refused: some load is more "
+			"than the agents can do\n",
+			x.refused_nr);
 	if (w->opt.json)
 		rc = write_cells(w, &x, NULL);
 	else
@@ -509,7 +518,8 @@ static int run_experiment(struct world *w, struct km_diag *diag)
 		rc = write_cells(w, &x, w->opt.json_out);
 	if (!w->opt.json)
 		fprintf(stderr,
-			"%u simulations, %" PRIu64 " requests in %.1f s of one core: %.2f million a "
+			"%u simulations, %" PRIu64
+			" requests in %.1f s of one core: %.2f million a "
 			"second\n",
 			x.point_nr, x.request_nr, x.core_s, (double)x.request_nr / x.core_s / 1e6);
 	km_experiment_fini(&x);
@@ -552,8 +562,8 @@ static int known_experiment(const char *names, struct km_diag *diag)
 			;
 		near = km_suggest(name, km_experiments);
 		if (!km_experiments[i])
-			return km_diag_set(diag, -EINVAL, "", 0, 0, "no experiment '%s'%s%s%s", name,
-					   near ? "; did you mean '" : "; see --help",
+			return km_diag_set(diag, -EINVAL, "", 0, 0, "no experiment '%s'%s%s%s",
+					   name, near ? "; did you mean '" : "; see --help",
 					   near ? near : "", near ? "'?" : "");
 	}
 	return 0;
@@ -564,7 +574,8 @@ static int parse_lists(struct world *w, struct km_diag *diag)
 	int err = parse_policies(w, diag);
 
 	if (!err)
-		err = parse_numbers("agents", w->opt.agents, 1, 4096, w->agents, &w->agents_nr, diag);
+		err = parse_numbers("agents", w->opt.agents, 1, 4096, w->agents, &w->agents_nr,
+				    diag);
 	if (!err)
 		err = parse_numbers("load", w->opt.load, 1e-3, 1e3, w->load, &w->load_nr, diag);
 	if (!err && w->opt.experiment)
@@ -577,36 +588,63 @@ int km_verb_sim(int argc, char **argv)
 	static struct world w;
 	struct options *o = &w.opt;
 	const struct km_opt opts[] = {
-		{ "policy", KM_OPT_STRING, &o->policy, "P[,P]|all", "who gets a request (all: the paper's seven; in experiments only their rows)", 0, 0 },
+		{ "policy", KM_OPT_STRING, &o->policy, "P[,P]|all",
+		  "who gets a request (all: the paper's seven; in experiments only their rows)", 0,
+		  0 },
 		{ "agents", KM_OPT_STRING, &o->agents, "N[,N]", "agents of the node (4)", 0, 0 },
 		{ "load", KM_OPT_STRING, &o->load, "X[,X]", "times the zone's rate (1)", 0, 0 },
-		{ "zone", KM_OPT_STRING, &o->zone, "NAME|all", "which zone (zone3; of a file, and for experiments, all)", 0, 0 },
-		{ "zone-file", KM_OPT_STRING, &o->zone_file, "FILE", "zones of one's own; see --print-zones", 0, 0 },
-		{ "set", KM_OPT_STRING, &o->set, "KEY=VALUE[,..]", "change the zones' parameters", 0, 0 },
+		{ "zone", KM_OPT_STRING, &o->zone, "NAME|all",
+		  "which zone (zone3; of a file, and for experiments, all)", 0, 0 },
+		{ "zone-file", KM_OPT_STRING, &o->zone_file, "FILE",
+		  "zones of one's own; see --print-zones", 0, 0 },
+		{ "set", KM_OPT_STRING, &o->set, "KEY=VALUE[,..]", "change the zones' parameters",
+		  0, 0 },
 		{ "types", KM_OPT_U64, &o->types, "N", "request types (the zone's)", 1, 4e6 },
 		{ "hours", KM_OPT_DOUBLE, &o->hours, "X", "length of the day (24)", 1e-4, 1e5 },
-		{ "requests", KM_OPT_U64, &o->requests, "N", "end after so many requests (the day's)", 1, 1e15 },
-		{ "seed", KM_OPT_U64, &o->seed, "S", "of arrivals and of the policy's draws (1)", 0, 0 },
-		{ "cache", KM_OPT_BYTES, &o->cache_bytes, "SIZE", "cache of one agent (the zone's, divided by agents)", 1, 1e15 },
-		{ "cache-age", KM_OPT_DURATION, &o->age_ns, "TIME", "evict what is unused for so long (the zone's)", 0, 0 },
-		{ "idle-lag", KM_OPT_U64, &o->idle_lag, "N", "idle agents update what is N changes behind (the zone's)", 1, 4e9 },
-		{ "estimate-period", KM_OPT_DURATION, &o->period_ns, "TIME", "the estimator publishes so often (10s)", 0, 0 },
-		{ "trace", KM_OPT_STRING, &o->trace, "FILE", "simulate a trace; --zone gives caches and drawn times", 0, 0 },
-		{ "inventory", KM_OPT_STRING, &o->inventory, "FILE", "its servers (a fleet of --servers)", 0, 0 },
-		{ "servers", KM_OPT_U64, &o->servers, "N", "servers of that fleet (1000: only their labels matter)", 1, 4e6 },
-		{ "rules", KM_OPT_STRING, &o->rules, "FILE", "the trace's rule set (the built-in one)", 0, 0 },
-		{ "costs", KM_OPT_STRING, &o->costs, "FILE", "times as 'kamino run --record-costs' wrote them", 0, 0 },
-		{ "compress", KM_OPT_DOUBLE, &o->compress, "X", "trace seconds per simulated second (1)", 1e-9, 1e12 },
-		{ "warmup", KM_OPT_DOUBLE, &o->warmup, "X", "share of a trace's requests left out of the figures (0)", 0, 0.99 },
-		{ "conflicts", KM_OPT_U64, &o->conflicts, "N", "commits conflict: so many servers are as good as the best", 1, 4e9 },
-		{ "no-in-service", KM_OPT_FLAG, &o->no_in_service, NULL, "the request in service does not count as cached-to-be", 0, 0 },
-		{ "accuracy", KM_OPT_FLAG, &o->accuracy, NULL, "weigh every request on every agent: events, times, regret", 0, 0 },
-		{ "experiment", KM_OPT_STRING, &o->experiment, "E[,E]", "fig1 fig2 fig6 fig7 fig8 fig9a fig9b fig9c table3 accuracy rivals all", 0, 0 },
-		{ "threads", KM_OPT_U64, &o->threads, "N", "simulations at a time (all cores)", 1, 256 },
-		{ "check", KM_OPT_FLAG, &o->check, NULL, "verify the simulator's invariants at every event", 0, 0 },
-		{ "print-zones", KM_OPT_FLAG, &o->print_zones, NULL, "print the zones as a zone file and end", 0, 0 },
-		{ "json", KM_OPT_FLAG, &o->json, NULL, "one JSON document instead of tables", 0, 0 },
-		{ "json-out", KM_OPT_STRING, &o->json_out, "FILE", "write that document to FILE as well", 0, 0 },
+		{ "requests", KM_OPT_U64, &o->requests, "N",
+		  "end after so many requests (the day's)", 1, 1e15 },
+		{ "seed", KM_OPT_U64, &o->seed, "S", "of arrivals and of the policy's draws (1)", 0,
+		  0 },
+		{ "cache", KM_OPT_BYTES, &o->cache_bytes, "SIZE",
+		  "cache of one agent (the zone's, divided by agents)", 1, 1e15 },
+		{ "cache-age", KM_OPT_DURATION, &o->age_ns, "TIME",
+		  "evict what is unused for so long (the zone's)", 0, 0 },
+		{ "idle-lag", KM_OPT_U64, &o->idle_lag, "N",
+		  "idle agents update what is N changes behind (the zone's)", 1, 4e9 },
+		{ "estimate-period", KM_OPT_DURATION, &o->period_ns, "TIME",
+		  "the estimator publishes so often (10s)", 0, 0 },
+		{ "trace", KM_OPT_STRING, &o->trace, "FILE",
+		  "simulate a trace; --zone gives caches and drawn times", 0, 0 },
+		{ "inventory", KM_OPT_STRING, &o->inventory, "FILE",
+		  "its servers (a fleet of --servers)", 0, 0 },
+		{ "servers", KM_OPT_U64, &o->servers, "N",
+		  "servers of that fleet (1000: only their labels matter)", 1, 4e6 },
+		{ "rules", KM_OPT_STRING, &o->rules, "FILE",
+		  "the trace's rule set (the built-in one)", 0, 0 },
+		{ "costs", KM_OPT_STRING, &o->costs, "FILE",
+		  "times as 'kamino run --record-costs' wrote them", 0, 0 },
+		{ "compress", KM_OPT_DOUBLE, &o->compress, "X",
+		  "trace seconds per simulated second (1)", 1e-9, 1e12 },
+		{ "warmup", KM_OPT_DOUBLE, &o->warmup, "X",
+		  "share of a trace's requests left out of the figures (0)", 0, 0.99 },
+		{ "conflicts", KM_OPT_U64, &o->conflicts, "N",
+		  "commits conflict: so many servers are as good as the best", 1, 4e9 },
+		{ "no-in-service", KM_OPT_FLAG, &o->no_in_service, NULL,
+		  "the request in service does not count as cached-to-be", 0, 0 },
+		{ "accuracy", KM_OPT_FLAG, &o->accuracy, NULL,
+		  "weigh every request on every agent: events, times, regret", 0, 0 },
+		{ "experiment", KM_OPT_STRING, &o->experiment, "E[,E]",
+		  "fig1 fig2 fig6 fig7 fig8 fig9a fig9b fig9c table3 accuracy rivals all", 0, 0 },
+		{ "threads", KM_OPT_U64, &o->threads, "N", "simulations at a time (all cores)", 1,
+		  256 },
+		{ "check", KM_OPT_FLAG, &o->check, NULL,
+		  "verify the simulator's invariants at every event", 0, 0 },
+		{ "print-zones", KM_OPT_FLAG, &o->print_zones, NULL,
+		  "print the zones as a zone file and end", 0, 0 },
+		{ "json", KM_OPT_FLAG, &o->json, NULL, "one JSON document instead of tables", 0,
+		  0 },
+		{ "json-out", KM_OPT_STRING, &o->json_out, "FILE",
+		  "write that document to FILE as well", 0, 0 },
 		{ "help", KM_OPT_FLAG, &o->help, NULL, "this text", 0, 0 },
 		{ NULL, 0, NULL, NULL, NULL, 0, 0 },
 	};
@@ -614,16 +652,18 @@ int km_verb_sim(int argc, char **argv)
 	uint32_t z;
 	int rc;
 
-	w = (struct world){ .opt = { .agents = "4", .load = "1", .seed = 1, .servers = 1000, .compress = 1 } };
+	w = (struct world){
+		.opt = { .agents = "4", .load = "1", .seed = 1, .servers = 1000, .compress = 1 }
+	};
 	if (km_opts_parse(opts, argc, argv, NULL, NULL, &diag))
 		return km_verb_fail("sim", &diag, KM_EXIT_USAGE);
 	if (o->help)
-		return km_verb_help("sim", "[options]",
-				    "A zone's day in virtual time, by the runtime's own decision code.",
-				    opts);
+		return km_verb_help(
+			"sim", "[options]",
+			"A zone's day in virtual time, by the runtime's own decision code.", opts);
 	if (parse_lists(&w, &diag))
-		return km_verb_fail("sim", &diag, o->zone_file && diag.file[0] ? KM_EXIT_FAILED :
-										 KM_EXIT_USAGE);
+		return km_verb_fail("sim", &diag,
+				    o->zone_file && diag.file[0] ? KM_EXIT_FAILED : KM_EXIT_USAGE);
 	w.tty = isatty(STDERR_FILENO);
 	if (o->print_zones) {
 		for (z = 0; z < w.zone_nr; z++)

@@ -182,7 +182,7 @@ def wrong_usage_exits_2_and_says_what_to_do():
                        (("--polcy", "rr"), "--policy"), (("--load", "0"), "must be"),
                        (("--cache", "64"), "64MiB"), (("--servers", "5000000"), "must be"),
                        (("--level", "shap"), "shape"), (("extra",), "extra"), (("--agents", "1.5"), "whole"),
-                       (("--inventory", "x.csv"), "--trace")):
+                       (("--inventory", "x.csv"), "--trace"), (("--policy", "oracle"), "kamino sim")):
         out, err = run("run", *args, code=2)
         assert says in err and out == "", (args, err)
 

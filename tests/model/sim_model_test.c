@@ -71,8 +71,9 @@ static struct list *make_list(struct km_rand *rand, uint64_t gap_ns)
 	uint32_t i;
 
 	assert_non_null(list);
-	list->source = (struct km_source){ .next = list_next, .trait_nr = 2, .rule_nr = RULE_NR,
-					   .rules = rules };
+	list->source = (struct km_source){
+		.next = list_next, .trait_nr = 2, .rule_nr = RULE_NR, .rules = rules
+	};
 	list->nr = REQUEST_NR;
 	for (i = 0; i < REQUEST_NR; i++) {
 		if (km_rand_below(rand, 4))
@@ -213,9 +214,17 @@ static void the_judge_agrees_with_the_recursion(void **state)
 	km_rand_init(&rand, seed_get());
 	list = make_list(&rand, 30);
 	cfg = (struct km_sim_cfg){
-		.policy = &km_policy_random, .source = &list->source, .costs = costs,
-		.agent_nr = AGENT_NR, .cache_bytes = 100, .rule_bytes = 1, .top_bytes = 10,
-		.count_serving = true, .accuracy = true, .check = true, .seed = 1,
+		.policy = &km_policy_random,
+		.source = &list->source,
+		.costs = costs,
+		.agent_nr = AGENT_NR,
+		.cache_bytes = 100,
+		.rule_bytes = 1,
+		.top_bytes = 10,
+		.count_serving = true,
+		.accuracy = true,
+		.check = true,
+		.seed = 1,
 	};
 	assert_int_equal(km_sim_run(&out, &cfg, NULL), 0);
 	km_rand_init(&draws, cfg.seed);

@@ -405,8 +405,11 @@ static void the_oldest_revision_is_found_beyond_the_lag(void **state)
 static void bad_configurations_are_refused(void **state)
 {
 	const uint64_t none = 0;
-	const struct km_cache_cfg good = { .type_cap = 1, .rule_cap = 1, .class_nr = 1,
-					   .class_bytes = class_bytes, .bytes_max = 1 };
+	const struct km_cache_cfg good = { .type_cap = 1,
+					   .rule_cap = 1,
+					   .class_nr = 1,
+					   .class_bytes = class_bytes,
+					   .bytes_max = 1 };
 	struct km_cache *cache = NULL;
 	struct km_cache_cfg cfg;
 
@@ -434,8 +437,12 @@ static void bad_configurations_are_refused(void **state)
 
 static void create_survives_each_failing_allocation(void **state)
 {
-	const struct km_cache_cfg cfg = { .type_cap = 4, .rule_cap = 4, .dep_max = 2, .class_nr = 1,
-					  .class_bytes = class_bytes, .bytes_max = 100 };
+	const struct km_cache_cfg cfg = { .type_cap = 4,
+					  .rule_cap = 4,
+					  .dep_max = 2,
+					  .class_nr = 1,
+					  .class_bytes = class_bytes,
+					  .bytes_max = 100 };
 	struct km_cache *cache = NULL;
 	unsigned int nr;
 	int err;

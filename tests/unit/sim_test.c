@@ -34,11 +34,31 @@ static uint64_t seed_get(void)
 static struct km_sim_zone small_zone(void)
 {
 	struct km_sim_zone zone = {
-		.name = "small", .seed = 3, .types = 200, .rules = 12, .families = 24, .sizes = 40,
-		.tenants = 8, .rate_per_s = 20, .day_swing = 0.4, .burst_share = 0.1, .burst_s = 60,
-		.burst_factor = 2, .burst_types = 50, .batch_share = 0.3, .batch_mean = 6,
-		.batch_gap_s = 0.05, .skew = 1, .shift = 2, .repeat = 0.3, .recent = 64,
-		.trade_s = 60, .cache_mib = 4000, .rule_mib = 4, .top_mib = 32, .age_s = 3600,
+		.name = "small",
+		.seed = 3,
+		.types = 200,
+		.rules = 12,
+		.families = 24,
+		.sizes = 40,
+		.tenants = 8,
+		.rate_per_s = 20,
+		.day_swing = 0.4,
+		.burst_share = 0.1,
+		.burst_s = 60,
+		.burst_factor = 2,
+		.burst_types = 50,
+		.batch_share = 0.3,
+		.batch_mean = 6,
+		.batch_gap_s = 0.05,
+		.skew = 1,
+		.shift = 2,
+		.repeat = 0.3,
+		.recent = 64,
+		.trade_s = 60,
+		.cache_mib = 4000,
+		.rule_mib = 4,
+		.top_mib = 32,
+		.age_s = 3600,
 		.hours = 0.05,
 	};
 
@@ -48,8 +68,12 @@ static struct km_sim_zone small_zone(void)
 
 static struct km_sim_point point_of(const struct km_sim_zone *zone, const struct km_policy *policy)
 {
-	return (struct km_sim_point){ .zone = zone, .policy = policy, .agent_nr = 4, .load = 1,
-				      .cache = 1, .seed = seed_get() };
+	return (struct km_sim_point){ .zone = zone,
+				      .policy = policy,
+				      .agent_nr = 4,
+				      .load = 1,
+				      .cache = 1,
+				      .seed = seed_get() };
 }
 
 static void run(struct km_sim_point *point)
@@ -118,8 +142,8 @@ static void any_number_of_agents_ends(void **state)
 
 	(void)state;
 	for (i = 0; i < KM_ARRAY_NR(agents); i++) {
-		struct km_sim_point point = point_of(&zone, i % 2 ? &km_policy_protean :
-								    &km_policy_latcache_rule);
+		struct km_sim_point point =
+			point_of(&zone, i % 2 ? &km_policy_protean : &km_policy_latcache_rule);
 
 		point.agent_nr = agents[i];
 		point.cache = agents[i];
@@ -274,7 +298,8 @@ static struct km_costs *drawn(double lag_max)
 	params.lag_ref = 1000;
 	params.lag_max = lag_max;
 	params.noise = 0;
-	assert_int_equal(km_costs_create_drawn(&costs, &params, 12, km_sim_zone_rules(), 7, NULL), 0);
+	assert_int_equal(km_costs_create_drawn(&costs, &params, 12, km_sim_zone_rules(), 7, NULL),
+			 0);
 	return costs;
 }
 
@@ -290,7 +315,8 @@ static int by_size(const void *a, const void *b)
 /* Types of all families: at lag_ref a hit, and a full miss, as figure 1 has them. */
 static void drawn_times_have_the_quantiles_of_figure_1(void **state)
 {
-	static const double at[] = { .05, .25, .5, .75, .95 }, miss_ms[] = { 111, 319, 567, 944, 1548 },
+	static const double at[] = { .05, .25, .5, .75, .95 },
+			    miss_ms[] = { 111, 319, 567, 944, 1548 },
 			    hit_ms[] = { 15, 73, 127, 194, 401 };
 	static uint64_t hit[TYPE_NR], miss[TYPE_NR];
 	struct km_costs *costs = drawn(1e9);
@@ -337,7 +363,8 @@ static void hits_grow_with_the_lag_and_saturate(void **state)
 		assert_true(km_cost_rule_hit(costs, &ct, rule_ns, 1, lag, 0) <= rule_ns[1]);
 	}
 	/* Linear up to saturation: at lag_max half of the growth is reached. */
-	assert_true(fabs((double)km_cost_top_hit(costs, &ct, 10000, 0) * 2 / (double)last - 1) < 0.05);
+	assert_true(fabs((double)km_cost_top_hit(costs, &ct, 10000, 0) * 2 / (double)last - 1) <
+		    0.05);
 	km_costs_destroy(costs);
 }
 
@@ -470,10 +497,10 @@ static void impossible_zones_are_refused(void **state)
 	static const struct {
 		const char *key, *value;
 	} bad[] = {
-		{ "types", "0" },	{ "rate_per_s", "0" },	{ "rate_per_s", "nan" },
-		{ "skew", "-1" },	{ "rules", "65" },	{ "types", "1.5" },
-		{ "types", "many" },	{ "burst_share", "1" }, { "hours", "-3" },
-		{ "batch_mean", "1" },	{ "lag_ref", "0" },	{ "tpyes", "5" },
+		{ "types", "0" },      { "rate_per_s", "0" },  { "rate_per_s", "nan" },
+		{ "skew", "-1" },      { "rules", "65" },      { "types", "1.5" },
+		{ "types", "many" },   { "burst_share", "1" }, { "hours", "-3" },
+		{ "batch_mean", "1" }, { "lag_ref", "0" },     { "tpyes", "5" },
 	};
 	struct km_sim_zone zone = small_zone();
 	struct km_source *source;
@@ -577,8 +604,9 @@ static void a_zone_has_the_rate_and_the_types_it_states(void **state)
 static void an_experiment_names_its_cells_and_refuses_unknown_ones(void **state)
 {
 	struct km_sim_zone zone = small_zone();
-	const struct km_experiment_cfg cfg = { .zone = &zone, .zone_nr = 1, .seed = 1,
-					       .thread_nr = 1 };
+	const struct km_experiment_cfg cfg = {
+		.zone = &zone, .zone_nr = 1, .seed = 1, .thread_nr = 1
+	};
 	struct km_experiment_result x;
 	struct km_diag diag;
 	uint32_t i, paper = 0;
