@@ -363,9 +363,45 @@ int km_csv_refuse(const struct km_csv_reader *csv, uint32_t idx, struct km_diag 
 	return km_diag_set(diag, -EINVAL, csv->path, csv->line_nr, column, "%s", why);
 }
 
+/* Bytes of the UTF-8 sequence at @text, 0 when it is none (RFC 3629). */
+static uint32_t utf8_bytes(const unsigned char *text)
+{
+	const unsigned char c = text[0];
+	uint32_t nr = c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
+	uint32_t i;
+
+	for (i = 1; i < nr; i++)
+		if ((text[i] & 0xc0) != 0x80)
+			return 0; /* also at the NUL behind the text */
+	if ((c == 0xe0 && text[1] < 0xa0) || (c == 0xed && text[1] > 0x9f) ||
+	    (c == 0xf0 && text[1] < 0x90) || (c == 0xf4 && text[1] > 0x8f))
+		return 0; /* overlong, a surrogate, or beyond the last */
+	return nr;
+}
+
+int km_csv_name(const struct km_csv_reader *csv, uint32_t idx, struct km_diag *diag)
+{
+	const struct km_csv_field *field = km_csv_field(csv, idx);
+	const unsigned char *text = (const unsigned char *)field->text;
+	uint32_t at = 0, nr;
+
+	if (field->bytes > KM_CSV_TEXT_MAX)
+		return km_csv_refuse(csv, idx, diag, "the text is over %d bytes", KM_CSV_TEXT_MAX);
+	while (at < field->bytes) {
+		nr = utf8_bytes(text + at);
+		if (!nr)
+			return km_diag_set(diag, -EINVAL, csv->path, csv->line_nr,
+					   field->column + at, "byte 0x%02x is not UTF-8",
+					   text[at]);
+		at += nr;
+	}
+	return 0;
+}
+
 int km_csv_header(const struct km_csv_reader *csv, struct km_diag *diag)
 {
 	uint32_t i, j;
+	int err;
 
 	for (i = 0; i < csv->field_nr; i++) {
 		if (!csv->field[i].bytes)
@@ -373,6 +409,9 @@ int km_csv_header(const struct km_csv_reader *csv, struct km_diag *diag)
 		if (csv->field[i].bytes > KM_CSV_TEXT_MAX)
 			return km_csv_refuse(csv, i, diag, "the column's name is over %d bytes",
 					     KM_CSV_TEXT_MAX);
+		err = km_csv_name(csv, i, diag);
+		if (err)
+			return err;
 		for (j = 0; j < i; j++)
 			if (!strcmp(csv->field[i].text, csv->field[j].text))
 				return km_csv_refuse(csv, i, diag, "column '%s' is there twice",

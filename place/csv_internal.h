@@ -52,6 +52,9 @@ int km_csv_refuse(const struct km_csv_reader *csv, uint32_t idx, struct km_diag 
  */
 int km_csv_header(const struct km_csv_reader *csv, struct km_diag *diag) KM_MUST_CHECK;
 
+/** km_csv_name() - a field that is kept as text: its length, and UTF-8. Return: 0 or -EINVAL. */
+int km_csv_name(const struct km_csv_reader *csv, uint32_t idx, struct km_diag *diag) KM_MUST_CHECK;
+
 /** km_csv_decimal() - "12.5" as thousandths, "" as 0. Refuses signs and a fourth decimal. */
 int km_csv_decimal(const struct km_csv_reader *csv, uint32_t idx, int32_t *thousandths,
 		   struct km_diag *diag) KM_MUST_CHECK;

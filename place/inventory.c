@@ -33,6 +33,12 @@ struct loader {
 	uint32_t cluster_column, rack_column; /* UINT32_MAX = absent */
 };
 
+/* The file is not at fault: its name would mislead. */
+static int no_memory(struct km_diag *diag)
+{
+	return km_diag_set(diag, -ENOMEM, NULL, 0, 0, "out of memory");
+}
+
 /* ---- memory ---------------------------------------------------------------- */
 
 static int grow_u32(uint32_t **array, uint32_t nr, uint32_t cap)
@@ -229,12 +235,13 @@ static int read_header(struct loader *load, const char *path, struct km_diag *di
 static int intern(struct loader *load, uint32_t idx, struct km_dict *dict, const char *text,
 		  uint32_t *id, bool *added, struct km_diag *diag)
 {
-	int err;
+	int err = km_csv_name(load->csv, idx, diag);
 
-	if (km_csv_field(load->csv, idx)->bytes > KM_CSV_TEXT_MAX)
-		return km_csv_refuse(load->csv, idx, diag, "the text is over %d bytes",
-				     KM_CSV_TEXT_MAX);
+	if (err)
+		return err;
 	err = km_dict_intern(dict, text, strlen(text), id, added);
+	if (err == -ENOMEM)
+		return no_memory(diag);
 	if (err)
 		km_csv_refuse(load->csv, idx, diag, "%s", strerror(-err));
 	return err;
@@ -258,9 +265,10 @@ static int take_place(struct loader *load, struct km_diag *diag)
 		     &inv->cluster[at], NULL, diag);
 	if (err)
 		return err;
-	if (rack != UINT32_MAX && km_csv_field(load->csv, rack)->bytes > KM_CSV_TEXT_MAX)
-		return km_csv_refuse(load->csv, rack, diag, "the text is over %d bytes",
-				     KM_CSV_TEXT_MAX);
+	if (rack != UINT32_MAX)
+		err = km_csv_name(load->csv, rack, diag); /* before it is copied */
+	if (err)
+		return err;
 	snprintf(both, sizeof(both), "%s/%s", cluster_text, rack_text);
 	return intern(load, rack == UINT32_MAX ? 0 : rack, inv->racks, both, &inv->rack[at], NULL,
 		      diag);
@@ -308,7 +316,7 @@ static int take_row(struct loader *load, struct km_diag *diag)
 		err = inventory_grow(inv, load->server_cap * 2);
 		load->server_cap *= 2;
 		if (err)
-			return km_csv_refuse(load->csv, 0, diag, "out of memory"), err;
+			return no_memory(diag);
 	}
 	for (i = 0; !err && i < nr; i++) {
 		const struct column_use *use = &load->column[i];
@@ -335,7 +343,7 @@ static int load_all(struct loader *load, const char *path, struct km_diag *diag)
 	if (!err)
 		err = read_header(load, path, diag);
 	if (err == -ENOMEM)
-		km_diag_set(diag, err, path, 0, 0, "out of memory");
+		km_ignore(no_memory(diag)); /* err is returned */
 	if (err)
 		return err;
 	while ((got = km_csv_next(load->csv, diag)) > 0) {
@@ -358,7 +366,7 @@ int km_inventory_load(struct km_inventory **out, const char *path, struct km_dia
 	err = km_inventory_create(&load.inv, load.server_cap);
 	if (err) {
 		km_csv_close(load.csv);
-		return km_diag_set(diag, err, path, 0, 0, "out of memory");
+		return no_memory(diag);
 	}
 	load.inv->server_nr = 0; /* the room stays */
 	err = load_all(&load, path, diag);

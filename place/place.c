@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "place/place.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "place/place_internal.h"
+
+static_assert(KM_TRACE_BATCH_MAX == KM_PLACE_VMS_MAX, "a loaded batch is a request");
 
 #define HISTORY_NR (UINT32_C(1) << 17)
 #define CHOICE_NR 16

@@ -24,12 +24,19 @@ struct km_trace_reader {
 	int64_t at_us; /* of the row before */
 	uint32_t batch; /* of the row before */
 	int64_t batch_at_us;
+	uint32_t batch_nr; /* its rows so far */
 };
 
 static const char *const fixed_name[] = {
 	[COL_AT] = "at_us",	 [COL_OP] = "op",	[COL_VM] = "vm",
 	[COL_TENANT] = "tenant", [COL_BATCH] = "batch",
 };
+
+/* The file is not at fault: its name would mislead. */
+static int no_memory(struct km_diag *diag)
+{
+	return km_diag_set(diag, -ENOMEM, NULL, 0, 0, "out of memory");
+}
 
 /* ---- schema ---------------------------------------------------------------- */
 
@@ -161,7 +168,7 @@ int km_trace_open(struct km_trace_reader **out, const char *path, struct km_diag
 	int err;
 
 	if (!reader)
-		return km_diag_set(diag, -ENOMEM, path, 0, 0, "out of memory");
+		return no_memory(diag);
 	reader->at_us = INT64_MIN;
 	reader->batch = KM_DICT_NONE;
 	err = km_csv_open(&reader->csv, path, diag);
@@ -171,7 +178,7 @@ int km_trace_open(struct km_trace_reader **out, const char *path, struct km_diag
 	if (!err)
 		err = read_header(reader, path, diag);
 	if (err == -ENOMEM)
-		km_ignore(km_diag_set(diag, err, path, 0, 0, "out of memory"));
+		km_ignore(no_memory(diag)); /* err is returned */
 	if (err)
 		goto err_close;
 	*out = reader;
@@ -202,12 +209,13 @@ static int intern_field(struct km_trace_reader *reader, uint32_t idx, struct km_
 			uint32_t *id, bool *added, struct km_diag *diag)
 {
 	const struct km_csv_field *field = km_csv_field(reader->csv, idx);
-	int err;
+	int err = km_csv_name(reader->csv, idx, diag);
 
-	if (field->bytes > KM_CSV_TEXT_MAX)
-		return km_csv_refuse(reader->csv, idx, diag, "the text is over %d bytes",
-				     KM_CSV_TEXT_MAX);
+	if (err)
+		return err;
 	err = km_dict_intern(dict, field->text, field->bytes, id, added);
+	if (err == -ENOMEM)
+		return no_memory(diag);
 	if (err)
 		km_ignore(km_csv_refuse(reader->csv, idx, diag, "%s", strerror(-err)));
 	return err;
@@ -256,6 +264,7 @@ static int take_batch(struct km_trace_reader *reader, uint32_t idx, struct km_ev
 		return err;
 	if (added) {
 		reader->batch_at_us = event->at_us;
+		reader->batch_nr = 1;
 		return 0;
 	}
 	if (event->batch != reader->batch)
@@ -264,6 +273,10 @@ static int take_batch(struct km_trace_reader *reader, uint32_t idx, struct km_ev
 	if (event->at_us != reader->batch_at_us)
 		return km_csv_refuse(reader->csv, idx, diag,
 				     "the rows of batch '%.40s' differ in time", text);
+	if (reader->batch_nr == KM_TRACE_BATCH_MAX)
+		return km_csv_refuse(reader->csv, idx, diag, "more than %d VMs in batch '%.40s'",
+				     KM_TRACE_BATCH_MAX, text);
+	reader->batch_nr++;
 	return 0;
 }
 
@@ -417,7 +430,7 @@ static int load_rows(struct km_trace *trace, struct km_trace_reader *reader, uin
 			return 0;
 		err = km_trace_append(trace, &event);
 		if (err)
-			return km_csv_refuse(reader->csv, 0, diag, "out of memory"), err;
+			return no_memory(diag);
 	}
 	return got;
 }
@@ -434,7 +447,7 @@ int km_trace_load(struct km_trace **out, const char *path, uint64_t event_nr_max
 	trace = calloc(1, sizeof(*trace));
 	if (!trace) {
 		km_trace_close(reader);
-		return km_diag_set(diag, -ENOMEM, path, 0, 0, "out of memory");
+		return no_memory(diag);
 	}
 	err = load_rows(trace, reader, event_nr_max, diag);
 	trace->schema = reader->schema; /* the dictionaries change hands */

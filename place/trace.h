@@ -18,6 +18,9 @@
 /* 285 years, so that nanoseconds fit in 63 bits. */
 #define KM_TRACE_AT_US_MAX INT64_C(9000000000000000)
 
+/* VMs of one batch: what one request may have (KM_PLACE_VMS_MAX). */
+#define KM_TRACE_BATCH_MAX 4096
+
 enum km_op { KM_OP_CREATE, KM_OP_DELETE };
 
 struct km_event {
@@ -52,7 +55,8 @@ int km_trace_open(struct km_trace_reader **out, const char *path,
  * km_trace_next() - the next row.
  *
  * Checked here: every field's form and range, at_us never less than in the row
- * before, rows of one batch adjacent and creates at the same time. Not checked:
+ * before, rows of one batch adjacent, creates at the same time and at most
+ * KM_TRACE_BATCH_MAX, texts UTF-8. Not checked:
  * duplicate creates and deletes of unknown VMs: they are requests with an outcome.
  *
  * Return: 1 with *@event filled; 0 at the end; -EINVAL with place and reason;

@@ -144,6 +144,8 @@ struct bad_case {
 #define A_ROW "1,create,v1,t,b1,1,2,s\n"
 
 static const struct bad_case bad_traces[] = {
+	{ "at_us,op,vm,t\n0,create,v\xff,x\n", 0, 2, 11, "0xff is not UTF-8" },
+	{ "at_us,op,vm,t\n0,create,v,x\x80\n", 0, 2, 13, "0x80 is not UTF-8" },
 	{ "", 0, 1, 0, "empty" },
 	{ "\n\n", 0, 1, 0, "empty" },
 	{ "op,vm\n", 0, 1, 6, "'at_us' is missing" },
@@ -322,6 +324,32 @@ static void a_limit_stops_behind_the_batch_that_reaches_it(void **state)
 		assert_int_equal(trace->event_nr, cut[i].got);
 		km_trace_destroy(trace);
 	}
+}
+
+static void a_batch_has_so_many_vms_and_no_more(void **state)
+{
+	static char text[KM_TRACE_BATCH_MAX * 24 + 64];
+	struct km_trace *trace = NULL;
+	struct km_diag diag;
+	size_t at, last = 0;
+	int i;
+
+	(void)state;
+	at = (size_t)snprintf(text, sizeof(text), "at_us,op,vm,batch\n");
+	for (i = 0; i <= KM_TRACE_BATCH_MAX; i++) {
+		last = at;
+		at += (size_t)snprintf(text + at, sizeof(text) - at, "0,create,v%d,b\n", i);
+	}
+	write_file(path, text, last);
+	assert_int_equal(km_trace_load(&trace, path, 0, &diag), 0);
+	assert_int_equal(trace->event_nr, KM_TRACE_BATCH_MAX);
+	km_trace_destroy(trace);
+	trace = NULL;
+	write_file(path, text, at);
+	assert_int_equal(km_trace_load(&trace, path, 0, &diag), -EINVAL);
+	assert_null(trace);
+	assert_int_equal(diag.line, KM_TRACE_BATCH_MAX + 2);
+	assert_non_null(strstr(diag.reason, "more than 4096 VMs in batch 'b'"));
 }
 
 static void damaged_gzip_streams_are_refused(void **state)
@@ -630,6 +658,10 @@ static const struct bad_case bad_inventories[] = {
 	{ INV_HEAD "s1,c,r,1,2,k,ok,x\n", 0, 2, 17, "8 fields where the header names 7" },
 	{ INV_HEAD "s1,c,r,-1,2,k,ok\n", 0, 2, 8, "negative" },
 	{ INV_HEAD "s1,c,r,1,2.0000,k,ok\n", 0, 2, 10, "more than 3 decimals" },
+	{ "server,k\xffz\n", 0, 1, 9, "0xff is not UTF-8" },
+	{ INV_HEAD "s1,c,r\xc0\xaf,1,2,k,ok\n", 0, 2, 7, "0xc0 is not UTF-8" },
+	{ INV_HEAD "s1,c,r,1,2,k\xed\xa0\x80,ok\n", 0, 2, 13, "0xed is not UTF-8" },
+	{ INV_HEAD "s1\xe2\x82,c,r,1,2,k,ok\n", 0, 2, 3, "0xe2 is not UTF-8" },
 	{ "server,a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q\n", 0, 1, 40, "more than 16 label" },
 };
 
@@ -758,6 +790,7 @@ int main(void)
 		cmocka_unit_test(an_absent_file_is_told_with_its_errno),
 		cmocka_unit_test(a_small_trace_is_read_as_documented),
 		cmocka_unit_test(a_limit_stops_behind_the_batch_that_reaches_it),
+		cmocka_unit_test(a_batch_has_so_many_vms_and_no_more),
 		cmocka_unit_test(damaged_gzip_streams_are_refused),
 		cmocka_unit_test(what_is_behind_a_gzip_member_is_another_or_refused),
 		cmocka_unit_test(a_saved_trace_loads_as_the_same_plain_and_gzip),
