@@ -21,6 +21,24 @@ static uint64_t *alloc_times(const struct km_view *view)
 	return times;
 }
 
+/* Cells of one level, on whole lines; pages that are never touched are never backed. */
+static int alloc_cells(struct km_view *view, uint32_t level)
+{
+	const size_t nr = (size_t)view->cap[level] * view->word_nr;
+	uintptr_t start;
+
+	view->cell_memory[level] = calloc(nr + KM_SHARE_BYTES / sizeof(struct km_view_cell),
+					  sizeof(struct km_view_cell));
+	if (!view->cell_memory[level])
+		return -ENOMEM;
+	start = (uintptr_t)view->cell_memory[level] + KM_SHARE_BYTES - 1;
+	view->cell[level] = (struct km_view_cell *)(start - start % KM_SHARE_BYTES);
+	view->augmented[level] = &view->cell[level]->augmented;
+	view->cached[level] = &view->cell[level]->cached;
+	view->coming[level] = &view->cell[level]->coming;
+	return 0;
+}
+
 static int alloc_bounds(struct km_view *view)
 {
 	uint32_t block;
@@ -61,19 +79,15 @@ int km_view_create(struct km_view **out, const struct km_view_cfg *cfg)
 		goto err_destroy;
 	for (level = 0; level < KM_CACHE_LEVEL_NR; level++) {
 		bits = (size_t)view->cap[level] * view->word_nr;
-		view->cached[level] = calloc(bits, sizeof(uint64_t));
-		view->coming[level] = calloc(bits, sizeof(uint64_t));
-		view->augmented[level] = calloc(bits, sizeof(uint64_t));
 		view->count[level] = calloc(view->cap[level] * agents, sizeof(uint32_t));
 		view->gen[level] = calloc(view->cap[level], sizeof(uint32_t));
 		if (cfg->future)
-			view->future[level] = calloc(bits, sizeof(uint64_t));
+			view->future[level] = calloc(bits, KM_VIEW_STRIDE * sizeof(uint64_t));
 		view->folded[level] = calloc(agents, sizeof(struct km_key *));
 		view->folded_nr[level] = calloc(agents, sizeof(uint32_t));
 		view->folded_cap[level] = calloc(agents, sizeof(uint32_t));
-		if (!view->cached[level] || !view->coming[level] || !view->count[level] ||
-		    !view->augmented[level] || !view->gen[level] || !view->folded[level] ||
-		    !view->folded_nr[level] || !view->folded_cap[level] ||
+		if (alloc_cells(view, level) || !view->count[level] || !view->gen[level] ||
+		    !view->folded[level] || !view->folded_nr[level] || !view->folded_cap[level] ||
 		    (cfg->future && !view->future[level]))
 			goto err_destroy;
 	}
@@ -108,9 +122,7 @@ void km_view_destroy(struct km_view *view)
 		free(view->folded[level]);
 		free(view->gen[level]);
 		free(view->count[level]);
-		free(view->augmented[level]);
-		free(view->coming[level]);
-		free(view->cached[level]);
+		free(view->cell_memory[level]);
 		free(view->future[level]);
 	}
 	free(view->block_bound);
@@ -122,9 +134,10 @@ void km_view_destroy(struct km_view *view)
 	free(view);
 }
 
-static inline size_t word_of(const struct km_view *view, uint32_t id, uint32_t agent_idx)
+static inline struct km_view_cell *cell_of(struct km_view *view, enum km_cache_level level,
+					   uint32_t id, uint32_t agent_idx)
 {
-	return (size_t)id * view->word_nr + agent_idx / 64;
+	return &view->cell[level][(size_t)id * view->word_nr + agent_idx / 64];
 }
 
 static inline uint64_t bit_of(uint32_t agent_idx)
@@ -135,37 +148,19 @@ static inline uint64_t bit_of(uint32_t agent_idx)
 static void set_cached(struct km_view *view, enum km_cache_level level, uint32_t id,
 		       uint32_t agent_idx)
 {
-	const size_t at = word_of(view, id, agent_idx);
+	struct km_view_cell *cell = cell_of(view, level, id, agent_idx);
 
-	view->cached[level][at] |= bit_of(agent_idx);
-	view->augmented[level][at] |= bit_of(agent_idx);
+	cell->cached |= bit_of(agent_idx);
+	cell->augmented |= bit_of(agent_idx);
 }
 
 static void clear_cached(struct km_view *view, enum km_cache_level level, uint32_t id,
 			 uint32_t agent_idx)
 {
-	const size_t at = word_of(view, id, agent_idx);
+	struct km_view_cell *cell = cell_of(view, level, id, agent_idx);
 
-	view->cached[level][at] &= ~bit_of(agent_idx);
-	view->augmented[level][at] = view->cached[level][at] | view->coming[level][at];
-}
-
-static void set_coming(struct km_view *view, enum km_cache_level level, uint32_t id,
-		       uint32_t agent_idx)
-{
-	const size_t at = word_of(view, id, agent_idx);
-
-	view->coming[level][at] |= bit_of(agent_idx);
-	view->augmented[level][at] |= bit_of(agent_idx);
-}
-
-static void clear_coming(struct km_view *view, enum km_cache_level level, uint32_t id,
-			 uint32_t agent_idx)
-{
-	const size_t at = word_of(view, id, agent_idx);
-
-	view->coming[level][at] &= ~bit_of(agent_idx);
-	view->augmented[level][at] = view->cached[level][at] | view->coming[level][at];
+	cell->cached &= ~bit_of(agent_idx);
+	cell->augmented = cell->cached | cell->coming;
 }
 
 /* ---- bounds (V4) ------------------------------------------------------------ */
@@ -228,61 +223,89 @@ void km_view_set_end(struct km_view *view, uint32_t agent_idx, uint64_t end_ns)
 
 /* ---- counts ------------------------------------------------------------------- */
 
-/* Rule objects are counted once per distinct type that is coming, not per request. */
-static void rules_come(struct km_view *view, uint32_t agent_idx, const struct km_type *type)
+static uint32_t *count_of(struct km_view *view, enum km_cache_level level, uint32_t id,
+			  uint32_t agent_idx)
 {
-	/* Copies, as the compiler cannot know that the stores leave the view alone. */
-	const size_t agent_nr = view->agent_nr, word_nr = view->word_nr;
-	uint32_t *const count = view->count[KM_CACHE_RULE] + agent_idx;
-	uint64_t *const coming = view->coming[KM_CACHE_RULE] + agent_idx / 64;
-	uint64_t *const augmented = view->augmented[KM_CACHE_RULE] + agent_idx / 64;
-	const struct km_key *key = type->rule, *const end = key + view->rule_nr;
+	return &view->count[level][(size_t)id * view->agent_nr + agent_idx];
+}
+
+static void comes_again(struct km_view *view, enum km_cache_level level, uint32_t id,
+			uint32_t agent_idx)
+{
+	struct km_view_cell *cell = cell_of(view, level, id, agent_idx);
+	uint32_t *count = count_of(view, level, id, agent_idx);
+
+	if (!(cell->many & bit_of(agent_idx)))
+		*count = 1;
+	cell->many |= bit_of(agent_idx);
+	(*count)++;
+}
+
+/* Return: whether it was the first; mostly it is, and then no count is touched. */
+static inline bool comes(struct km_view *view, enum km_cache_level level, uint32_t id,
+			 uint32_t agent_idx)
+{
+	struct km_view_cell *cell = cell_of(view, level, id, agent_idx);
 	const uint64_t bit = bit_of(agent_idx);
 
-	for (; key < end; key++) {
-		if (count[key->id * agent_nr]++)
-			continue;
-		coming[key->id * word_nr] |= bit;
-		augmented[key->id * word_nr] |= bit;
+	if (cell->coming & bit) {
+		comes_again(view, level, id, agent_idx);
+		return false;
 	}
+	cell->coming |= bit;
+	cell->augmented |= bit;
+	return true;
 }
 
-static void rules_go(struct km_view *view, uint32_t agent_idx, const struct km_type *type)
+/* Return: whether it was the last. */
+static inline bool goes(struct km_view *view, enum km_cache_level level, uint32_t id,
+			uint32_t agent_idx)
 {
-	const size_t agent_nr = view->agent_nr;
-	uint32_t *const count = view->count[KM_CACHE_RULE] + agent_idx;
-	const struct km_key *key = type->rule, *const end = key + view->rule_nr;
+	struct km_view_cell *cell = cell_of(view, level, id, agent_idx);
+	const uint64_t bit = bit_of(agent_idx);
 
-	for (; key < end; key++) {
-		KM_BUG_ON(!count[key->id * agent_nr]);
-		if (!--count[key->id * agent_nr])
-			clear_coming(view, KM_CACHE_RULE, key->id, agent_idx);
+	KM_BUG_ON(!(cell->coming & bit));
+	if (cell->many & bit) {
+		if (--*count_of(view, level, id, agent_idx) == 1)
+			cell->many &= ~bit;
+		return false;
 	}
+	cell->coming &= ~bit;
+	cell->augmented = cell->cached | cell->coming;
+	return true;
 }
 
-static inline uint32_t *type_count(struct km_view *view, uint32_t agent_idx,
-				   const struct km_type *type)
-{
-	return &view->count[KM_CACHE_TOP][(size_t)type->key.id * view->agent_nr + agent_idx];
-}
-
+/* Rule objects are counted once per distinct type that is coming, not per request. */
 static void type_comes(struct km_view *view, uint32_t agent_idx, const struct km_type *type)
 {
-	if ((*type_count(view, agent_idx, type))++)
+	/* Copies, as the compiler cannot know that the stores leave the view alone. */
+	const struct km_key *key = type->rule, *const end = key + view->rule_nr;
+	struct km_view_cell *const first = view->cell[KM_CACHE_RULE] + agent_idx / 64, *cell;
+	const size_t word_nr = view->word_nr;
+	const uint64_t bit = bit_of(agent_idx);
+
+	if (!comes(view, KM_CACHE_TOP, type->key.id, agent_idx))
 		return;
-	set_coming(view, KM_CACHE_TOP, type->key.id, agent_idx);
-	rules_come(view, agent_idx, type);
+	for (; key < end; key++) {
+		cell = first + key->id * word_nr;
+		if (km_unlikely(cell->coming & bit)) {
+			comes_again(view, KM_CACHE_RULE, key->id, agent_idx);
+			continue;
+		}
+		cell->coming |= bit;
+		cell->augmented |= bit;
+	}
 }
 
 static void type_goes(struct km_view *view, uint32_t agent_idx, const struct km_type *type)
 {
-	uint32_t *count = type_count(view, agent_idx, type);
+	const uint32_t rule_nr = view->rule_nr;
+	uint32_t r;
 
-	KM_BUG_ON(!*count);
-	if (--*count)
+	if (!goes(view, KM_CACHE_TOP, type->key.id, agent_idx))
 		return;
-	clear_coming(view, KM_CACHE_TOP, type->key.id, agent_idx);
-	rules_go(view, agent_idx, type);
+	for (r = 0; r < rule_nr; r++)
+		goes(view, KM_CACHE_RULE, type->rule[r].id, agent_idx);
 }
 
 static void leave_queue(struct km_view *view, uint32_t agent_idx, uint64_t est_ns)
@@ -384,7 +407,8 @@ void km_view_note_cached(struct km_view *view, uint32_t agent_idx, enum km_cache
 void km_view_note_future(struct km_view *view, uint32_t agent_idx, enum km_cache_level level,
 			 struct km_key key, bool present)
 {
-	uint64_t *word = &view->future[level][word_of(view, key.id, agent_idx)];
+	uint64_t *word = view->future[level] +
+			 ((size_t)key.id * view->word_nr + agent_idx / 64) * KM_VIEW_STRIDE;
 
 	if (view->gen[level][key.id] != key.gen) /* V3 */
 		return;
@@ -394,12 +418,15 @@ void km_view_note_future(struct km_view *view, uint32_t agent_idx, enum km_cache
 void km_view_recycle(void *ctx, enum km_cache_level level, struct km_key key)
 {
 	struct km_view *view = ctx;
+	struct km_view_cell *cell = cell_of(view, level, key.id, 0);
+	uint32_t w;
 
 	view->gen[level][key.id] = key.gen;
-	memset(view->cached[level] + word_of(view, key.id, 0), 0, view->word_nr * sizeof(uint64_t));
-	memcpy(view->augmented[level] + word_of(view, key.id, 0),
-	       view->coming[level] + word_of(view, key.id, 0), view->word_nr * sizeof(uint64_t));
+	for (w = 0; w < view->word_nr; w++, cell++) {
+		cell->cached = 0;
+		cell->augmented = cell->coming;
+	}
 	if (view->future[level])
-		memset(view->future[level] + word_of(view, key.id, 0), 0,
-		       view->word_nr * sizeof(uint64_t));
+		memset(view->future[level] + (size_t)key.id * view->word_nr * KM_VIEW_STRIDE, 0,
+		       view->word_nr * sizeof(*cell));
 }

@@ -11,7 +11,7 @@
  * Invariants (tests cite them):
  *  V1 wait_ns[a] is the sum of the estimates that were added for the requests
  *     queued on a, each leaving with exactly what it brought;
- *  V2 a coming bit is set iff its count is not 0;
+ *  V2 a coming bit is set iff the id is coming at least once;
  *  V3 a cached bit speaks of the id's current generation only;
  *  V4 in a view with bounds, at any time from bound_ns on, no agent of a group of
  *     8 or block of 64 has less queue and remaining time than the group's or
@@ -31,6 +31,15 @@
 
 #define KM_NO_AGENT UINT32_MAX
 
+/* All that is known of one id on 64 agents. */
+struct km_view_cell {
+	uint64_t augmented, cached, coming;
+	uint64_t many; /* coming more than once: the count says how often */
+};
+
+/* Words from one word of a row to the next. */
+#define KM_VIEW_STRIDE (sizeof(struct km_view_cell) / sizeof(uint64_t))
+
 struct km_view {
 	uint32_t agent_nr;
 	uint32_t word_nr; /* 64-bit words of a row: agents / 64, rounded up */
@@ -46,11 +55,17 @@ struct km_view {
 	uint64_t *end_ns; /* [agent_nr] predicted end of the request in service; 0 = idle */
 	uint32_t *queued_nr; /* [agent_nr] assigned and not started */
 	uint64_t *open; /* [word_nr] agents that may be given a request */
-	uint64_t *cached[KM_CACHE_LEVEL_NR]; /* [cap][word_nr] V3 */
-	uint64_t *coming[KM_CACHE_LEVEL_NR]; /* [cap][word_nr] V2 */
-	uint64_t *augmented[KM_CACHE_LEVEL_NR]; /* [cap][word_nr] cached or coming */
-	uint32_t *count
-		[KM_CACHE_LEVEL_NR]; /* [cap][agent_nr]; held requests have no limit of their own */
+	/*
+	 * Rows of agent bits: a cell for each id and 64 agents, [cap][word_nr], and
+	 * the rows in it as km_view_row() takes them. The bits of one id and agent
+	 * stand on one line, as they change together.
+	 */
+	struct km_view_cell *cell[KM_CACHE_LEVEL_NR];
+	uint64_t *augmented[KM_CACHE_LEVEL_NR]; /* cached or coming */
+	uint64_t *cached[KM_CACHE_LEVEL_NR]; /* V3 */
+	uint64_t *coming[KM_CACHE_LEVEL_NR]; /* V2 */
+	/* [cap][agent_nr] of what is coming more than once; others' counts are not kept */
+	uint32_t *count[KM_CACHE_LEVEL_NR];
 	uint32_t *gen[KM_CACHE_LEVEL_NR]; /* [cap] */
 
 	/* bounds, V4; NULL in a view without */
@@ -61,11 +76,12 @@ struct km_view {
 
 	/* what only the simulator can know; NULL elsewhere */
 	const uint64_t *exact_ns; /* [agent_nr] true processing time of the request at hand */
-	uint64_t *future[KM_CACHE_LEVEL_NR]; /* [cap][word_nr] cached once all queued is served */
+	uint64_t *future[KM_CACHE_LEVEL_NR]; /* a row an id: cached once all queued is served */
 
 	/* per agent: the digest folded last, to take its bits out again */
 	struct km_key **folded[KM_CACHE_LEVEL_NR];
 	uint32_t *folded_nr[KM_CACHE_LEVEL_NR], *folded_cap[KM_CACHE_LEVEL_NR];
+	void *cell_memory[KM_CACHE_LEVEL_NR]; /* what cell was cut from */
 };
 
 struct km_view_cfg {
@@ -134,17 +150,17 @@ void km_view_recycle(void *view, enum km_cache_level level, struct km_key key);
 static inline const uint64_t *km_view_row(const uint64_t *rows, const struct km_view *view,
 					  uint32_t id)
 {
-	return rows + (size_t)id * view->word_nr;
+	return rows + (size_t)id * view->word_nr * KM_VIEW_STRIDE;
 }
 
 static inline bool km_view_bit(const uint64_t *row, uint32_t agent_idx)
 {
-	return row[agent_idx / 64] >> (agent_idx % 64) & 1;
+	return row[agent_idx / 64 * KM_VIEW_STRIDE] >> (agent_idx % 64) & 1;
 }
 
 static inline bool km_view_is_open(const struct km_view *view, uint32_t agent_idx)
 {
-	return km_view_bit(view->open, agent_idx);
+	return view->open[agent_idx / 64] >> (agent_idx % 64) & 1;
 }
 
 static inline void km_view_set_open(struct km_view *view, uint32_t agent_idx, bool open)

@@ -150,11 +150,12 @@ static void for_all(struct bench_naive *naive, const struct km_view *view, bool 
 
 	for (level = 0; level < KM_CACHE_LEVEL_NR; level++) {
 		for (id = 0; id < view->cap[level]; id++) {
-			const uint64_t *cached = km_view_row(view->cached[level], view, id);
-			const uint64_t *coming = km_view_row(view->coming[level], view, id);
+			const struct km_view_cell *cell =
+				view->cell[level] + (size_t)id * view->word_nr;
 
 			for (w = 0; w < view->word_nr; w++) {
-				for (word = cached[w] | coming[w]; word; word &= word - 1) {
+				for (word = cell[w].cached | cell[w].coming; word;
+				     word &= word - 1) {
 					a = w * 64 + (uint32_t)__builtin_ctzll(word);
 					if (fill)
 						insert(&naive->table[a], key_of(level, id));
