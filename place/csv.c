@@ -751,10 +751,3 @@ void km_csv_abandon(struct km_csv_writer *csv)
 		km_ignore(unlink(csv->temp)); /* the error to tell is the first */
 	free_writer(csv);
 }
-
-int km_csv_finish(struct km_csv_writer *csv, struct km_diag *diag)
-{
-	int err = km_csv_settle(csv, diag);
-
-	return err ? err : km_csv_commit(csv, diag);
-}

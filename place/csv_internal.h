@@ -82,7 +82,15 @@ int km_csv_settle(struct km_csv_writer *csv, struct km_diag *diag) KM_MUST_CHECK
 int km_csv_commit(struct km_csv_writer *csv, struct km_diag *diag) KM_MUST_CHECK;
 /** km_csv_abandon() - instead of commit: the path stays as it was; NULL is allowed. */
 void km_csv_abandon(struct km_csv_writer *csv);
-/** km_csv_finish() - settle and commit. */
-int km_csv_finish(struct km_csv_writer *csv, struct km_diag *diag) KM_MUST_CHECK;
+
+struct km_inventory;
+struct km_trace;
+
+/** km_trace_write() - km_trace_save() without the commit. */
+int km_trace_write(struct km_csv_writer **out, const struct km_trace *trace, const char *path,
+		   struct km_diag *diag) KM_MUST_CHECK;
+/** km_inventory_write() - km_inventory_save() without the commit. */
+int km_inventory_write(struct km_csv_writer **out, const struct km_inventory *inv, const char *path,
+		       struct km_diag *diag) KM_MUST_CHECK;
 
 #endif

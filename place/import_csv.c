@@ -237,8 +237,10 @@ static int read_rows(struct km_csv_reader *csv, const char *path, struct zone_ro
 		memset(&row, 0, sizeof(row));
 		err = take_row(csv, &row, diag);
 		if (!err && zone_rows_add(rows, &row))
-			err = km_diag_set(diag, -ENOMEM, path, 0, 0, "out of memory");
+			err = km_diag_set(diag, -ENOMEM, NULL, 0, 0, "out of memory");
 	}
+	if (!err && !got && !rows->nr)
+		return km_diag_set(diag, -EINVAL, path, 0, 0, "no VM");
 	return err ? err : got;
 }
 

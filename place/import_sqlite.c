@@ -154,7 +154,7 @@ static int take_vm(struct import *in, sqlite3_stmt *stmt, uint64_t row)
 	out.ask = in->vmtype[type].ask;
 	out.ask.priority = (uint32_t)priority;
 	if (zone_rows_add(&in->rows, &out))
-		return km_diag_set(in->diag, -ENOMEM, in->path, 0, 0, "out of memory");
+		return km_diag_set(in->diag, -ENOMEM, NULL, 0, 0, "out of memory");
 	return 0;
 }
 
@@ -182,11 +182,15 @@ static int read_all(struct import *in)
 
 	in->vmtype = calloc(VMTYPES_MAX, sizeof(*in->vmtype));
 	if (!in->vmtype)
-		return km_diag_set(in->diag, -ENOMEM, in->path, 0, 0, "out of memory");
+		return km_diag_set(in->diag, -ENOMEM, NULL, 0, 0, "out of memory");
 	for (i = 0; i < VMTYPES_MAX; i++)
 		in->vmtype[i].kind = ZONE_KIND_NR;
 	err = each_row(in, VMTYPE_SQL, take_vmtype);
-	return err ? err : each_row(in, VM_SQL, take_vm);
+	if (!err)
+		err = each_row(in, VM_SQL, take_vm);
+	if (!err && !in->rows.nr)
+		err = km_diag_set(in->diag, -EINVAL, in->path, 0, 0, "no VM");
+	return err;
 }
 
 int km_import_azure_sqlite(struct km_trace **out, const char *path, enum km_zone_level level,

@@ -418,7 +418,8 @@ static void write_server(struct km_csv_writer *csv, const struct km_inventory *i
 	km_csv_end_line(csv);
 }
 
-int km_inventory_save(const struct km_inventory *inv, const char *path, struct km_diag *diag)
+int km_inventory_write(struct km_csv_writer **out, const struct km_inventory *inv, const char *path,
+		       struct km_diag *diag)
 {
 	bool with_health = false;
 	struct km_csv_writer *csv;
@@ -440,5 +441,16 @@ int km_inventory_save(const struct km_inventory *inv, const char *path, struct k
 	km_csv_end_line(csv);
 	for (i = 0; i < inv->server_nr; i++)
 		write_server(csv, inv, i, with_health);
-	return km_csv_finish(csv, diag);
+	err = km_csv_settle(csv, diag);
+	if (!err)
+		*out = csv;
+	return err;
+}
+
+int km_inventory_save(const struct km_inventory *inv, const char *path, struct km_diag *diag)
+{
+	struct km_csv_writer *csv;
+	int err = km_inventory_write(&csv, inv, path, diag);
+
+	return err ? err : km_csv_commit(csv, diag);
 }

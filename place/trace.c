@@ -531,7 +531,8 @@ static void write_row(struct km_csv_writer *csv, const struct km_trace_schema *s
 	km_csv_end_line(csv);
 }
 
-int km_trace_save(const struct km_trace *trace, const char *path, struct km_diag *diag)
+int km_trace_write(struct km_csv_writer **out, const struct km_trace *trace, const char *path,
+		   struct km_diag *diag)
 {
 	struct columns_used used;
 	struct km_csv_writer *csv;
@@ -544,5 +545,16 @@ int km_trace_save(const struct km_trace *trace, const char *path, struct km_diag
 	write_header(csv, &trace->schema, &used);
 	for (i = 0; i < trace->event_nr; i++)
 		write_row(csv, &trace->schema, &used, &trace->event[i]);
-	return km_csv_finish(csv, diag);
+	err = km_csv_settle(csv, diag);
+	if (!err)
+		*out = csv;
+	return err;
+}
+
+int km_trace_save(const struct km_trace *trace, const char *path, struct km_diag *diag)
+{
+	struct km_csv_writer *csv;
+	int err = km_trace_write(&csv, trace, path, diag);
+
+	return err ? err : km_csv_commit(csv, diag);
 }

@@ -9,8 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "lib/rand.h"
+#include "place/csv_internal.h"
 
 static const char *const column_name[] = {
 	[ZONE_SHAPE] = "shape",	  [ZONE_PRIORITY] = "priority", [ZONE_SIZE] = "size",
@@ -209,4 +211,60 @@ int zone_merge_ends(struct km_trace *trace, struct zone_end *end, uint64_t end_n
 			set_delete(&event[--i], &end[--nr]);
 	}
 	return 0;
+}
+
+/* ---- both files ------------------------------------------------------------ */
+
+/* The folder and the name of a file that may not be there yet. */
+static bool stat_folder(const char *path, struct stat *st, const char **name)
+{
+	const char *slash = strrchr(path, '/');
+	char *folder;
+	int err;
+
+	*name = slash ? slash + 1 : path;
+	if (!slash)
+		return !stat(".", st);
+	folder = strndup(path, (size_t)(slash - path) + 1);
+	err = folder ? stat(folder, st) : -1;
+	free(folder);
+	return !err;
+}
+
+bool km_zone_same_file(const char *a, const char *b)
+{
+	const char *a_name, *b_name;
+	struct stat x, y;
+
+	if (!strcmp(a, b))
+		return true;
+	if (!stat(a, &x) && !stat(b, &y))
+		return S_ISREG(x.st_mode) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+	return stat_folder(a, &x, &a_name) && stat_folder(b, &y, &b_name) &&
+	       x.st_dev == y.st_dev && x.st_ino == y.st_ino && !strcmp(a_name, b_name);
+}
+
+int km_zone_save(const struct km_trace *trace, const char *trace_path,
+		 const struct km_inventory *inv, const char *inv_path, struct km_diag *diag)
+{
+	struct km_csv_writer *first, *second;
+	int err;
+
+	if (km_zone_same_file(trace_path, inv_path))
+		return km_diag_set(diag, -EINVAL, inv_path, 0, 0,
+				   "the trace and its inventory cannot be the same file");
+	err = km_trace_write(&first, trace, trace_path, diag);
+	if (err)
+		return err;
+	err = km_inventory_write(&second, inv, inv_path, diag);
+	if (err) {
+		km_csv_abandon(first);
+		return err;
+	}
+	err = km_csv_commit(first, diag);
+	if (err) {
+		km_csv_abandon(second);
+		return err;
+	}
+	return km_csv_commit(second, diag);
 }

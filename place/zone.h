@@ -48,6 +48,21 @@ int km_zone_generate(const struct km_zone_cfg *cfg, struct km_trace **trace,
 int km_zone_fleet(struct km_inventory **inv, uint32_t server_nr, uint64_t seed) KM_MUST_CHECK;
 
 /**
+ * km_zone_save() - write a trace and its fleet, or neither of them.
+ *
+ * Both are whole on the disk before the first takes its path. Not promised: that a
+ * second rename cannot fail, or be cut off, behind the first.
+ *
+ * Return: 0; -EINVAL when both paths are one file; -errno.
+ */
+int km_zone_save(const struct km_trace *trace, const char *trace_path,
+		 const struct km_inventory *inv, const char *inv_path,
+		 struct km_diag *diag) KM_MUST_CHECK;
+
+/** km_zone_same_file() - whether two paths to write to lead to one file, there or not yet. */
+bool km_zone_same_file(const char *a, const char *b);
+
+/**
  * km_import_azure_csv() - the sample of the 2020 packing trace (Documentation/formats.md).
  * @dir: folder with vm-batched-union.csv.gz; or that file itself.
  * @seed: which VM type a tenant asks for with a shape (KM_LEVEL_VMTYPE).

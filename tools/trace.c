@@ -157,6 +157,8 @@ static int run_synth(struct trace_args *args, struct km_diag *diag)
 
 	if (!args->out)
 		return usage(diag, "synth wants --out");
+	if (args->inventory_out && km_zone_same_file(args->out, args->inventory_out))
+		return usage(diag, "--out and --inventory-out cannot be the same file");
 	if (parse_level(args, &cfg.level, diag))
 		return km_verb_fail("trace", diag, KM_EXIT_USAGE);
 	progress("making", args->out);
@@ -168,9 +170,10 @@ static int run_synth(struct trace_args *args, struct km_diag *diag)
 		return fail(diag);
 	}
 	progress("writing", args->out);
-	err = km_trace_save(trace, args->out, diag);
-	if (!err && args->inventory_out)
-		err = km_inventory_save(inv, args->inventory_out, diag);
+	if (args->inventory_out)
+		err = km_zone_save(trace, args->out, inv, args->inventory_out, diag);
+	else
+		err = km_trace_save(trace, args->out, diag);
 	code = err ? fail(diag) : tell_trace("trace synth", args, trace);
 	km_trace_destroy(trace);
 	km_inventory_destroy(inv);

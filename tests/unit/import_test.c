@@ -144,6 +144,7 @@ static void malformed_databases_are_refused_with_their_reason(void **state)
 	static const struct {
 		const char *rows, *why;
 	} bad[] = {
+		{ "", "no VM" },
 		{ "DROP TABLE vm;", "no such table: vm" },
 		{ "DROP TABLE vmType; CREATE TABLE vmType (id, vmTypeId);", "no such column" },
 		{ "INSERT INTO vmType VALUES (1,41,12,1.5,0.1,0,0,0);",
@@ -207,6 +208,7 @@ static void malformed_samples_are_refused_with_line_and_column(void **state)
 		const char *why;
 	} bad[] = {
 		{ "", 1, 0, "empty" },
+		{ HEAD, 0, 0, "no VM" },
 		{ "vmId,tenantId,cores,ram,vmTypeId,starttime,endtime\n", 1, 25,
 		  "'priority' is due" },
 		{ HEAD "1,2,100,14,0,5\n", 2, 15, "6 fields" },
