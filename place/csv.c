@@ -181,9 +181,8 @@ static int fill_gzip(struct km_csv_reader *csv, struct km_diag *diag)
 		if (err)
 			break;
 		if (csv->raw_at == csv->raw_nr)
-			return csv->in_member
-				       ? damaged(csv, diag, "the gzip stream is cut short")
-				       : 0;
+			return csv->in_member ? damaged(csv, diag, "the gzip stream is cut short")
+					      : 0;
 		if (!csv->in_member && inflateReset(&csv->z) != Z_OK)
 			return damaged(csv, diag, "the gzip stream is damaged");
 		csv->in_member = true;

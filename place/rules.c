@@ -717,7 +717,8 @@ int km_ruleset_load(struct km_ruleset **out, const char *path, struct km_diag *d
 	if (!p->set || !p->set->file)
 		err = no_memory(p);
 	else if (!p->file && !*path)
-		err = km_diag_set(diag, -ENOENT, NULL, 0, 0, "the name of the rules' file is empty");
+		err = km_diag_set(diag, -ENOENT, NULL, 0, 0,
+				  "the name of the rules' file is empty");
 	else if (!p->file)
 		err = km_diag_set(diag, -errno, path, 0, 0, "%s", strerror(errno));
 	else

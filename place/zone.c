@@ -240,8 +240,8 @@ bool km_zone_same_file(const char *a, const char *b)
 		return true;
 	if (!stat(a, &x) && !stat(b, &y))
 		return S_ISREG(x.st_mode) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
-	return stat_folder(a, &x, &a_name) && stat_folder(b, &y, &b_name) &&
-	       x.st_dev == y.st_dev && x.st_ino == y.st_ino && !strcmp(a_name, b_name);
+	return stat_folder(a, &x, &a_name) && stat_folder(b, &y, &b_name) && x.st_dev == y.st_dev &&
+	       x.st_ino == y.st_ino && !strcmp(a_name, b_name);
 }
 
 int km_zone_save(const struct km_trace *trace, const char *trace_path,
