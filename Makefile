@@ -57,7 +57,7 @@ PERF := rules_probe slots_probe decision_probe
 # Programs that "make fuzz" runs.
 FUZZ := formats_fuzz
 # Scripts that "make check" runs; they print TAP and find the binary in $$KAMINO.
-SCRIPTS := tests/cli/sim_test.sh tests/cli/run_test.py scripts/check-litmus.sh tests/cli/topo_test.sh tests/cli/bench_test.py tests/cli/trace_test.py
+SCRIPTS := tests/cli/sim_test.sh tests/cli/run_test.py scripts/check-litmus.sh tests/cli/topo_test.sh tests/cli/bench_test.py tests/cli/trace_test.py scripts/check-instructions.sh
 
 TESTS := $(addprefix $(O)/tests/unit/,$(UNIT)) $(addprefix $(O)/tests/model/,$(MODEL))
 STRESS_TESTS := $(addprefix $(O)/tests/stress/,$(STRESS))
@@ -134,7 +134,7 @@ perf: $(addprefix $(O)/perf/,$(PERF)) ## the measuring programs
 
 check: ## installs what is missing, builds, runs all tests
 	$(Q)scripts/deps.sh check
-	$(Q)$(MAKE) -j$(JOBS) all $(TESTS) $(STRESS_TESTS)
+	$(Q)$(MAKE) -j$(JOBS) all $(TESTS) $(STRESS_TESTS) $(O)/perf/decision_probe
 	$(Q)$(MAKE) check-run
 check-run:
 	$(Q)KAMINO=$(O)/kamino CMOCKA_MESSAGE_OUTPUT=TAP SECS=$${SECS:-2} \

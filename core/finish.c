@@ -131,15 +131,26 @@ TARGET INLINE uint32_t avx2_le_mask(avx2_vec x, avx2_vec limit)
 {
 	return 15u & ~(uint32_t)_mm256_movemask_pd((__m256d)(x > limit));
 }
+/* All ones in the lanes whose bits are set. */
+#define LANE(i, bits) (-((bits) >> (i)&1))
+#define ROW(bits)                                                          \
+	{                                                                  \
+		LANE(0, bits), LANE(1, bits), LANE(2, bits), LANE(3, bits) \
+	}
+static const int64_t avx2_lanes_of[16][4] __attribute__((aligned(64))) = {
+	ROW(0), ROW(1), ROW(2),	 ROW(3),  ROW(4),  ROW(5),  ROW(6),  ROW(7),
+	ROW(8), ROW(9), ROW(10), ROW(11), ROW(12), ROW(13), ROW(14), ROW(15),
+};
 TARGET INLINE avx2_vec avx2_lanes(uint32_t bits)
 {
-	const avx2_vec which = { 1, 2, 4, 8 };
+	avx2_vec lanes;
 
-	return (((avx2_vec){ 0 } + (int64_t)bits) & which) == which;
+	memcpy(&lanes, avx2_lanes_of[bits], sizeof(lanes));
+	return lanes;
 }
 TARGET INLINE avx2_vec avx2_choose(uint32_t bits, avx2_vec a, avx2_vec b)
 {
-	return (avx2_vec)_mm256_blendv_epi8((__m256i)b, (__m256i)a, (__m256i)avx2_lanes(bits));
+	return (avx2_vec)_mm256_blendv_pd((__m256d)b, (__m256d)a, (__m256d)avx2_lanes(bits));
 }
 TARGET INLINE avx2_vec avx2_sub(avx2_vec x, avx2_vec y, uint32_t bits)
 {
@@ -147,11 +158,11 @@ TARGET INLINE avx2_vec avx2_sub(avx2_vec x, avx2_vec y, uint32_t bits)
 }
 TARGET INLINE avx2_vec avx2_min(avx2_vec a, avx2_vec b)
 {
-	return (avx2_vec)_mm256_blendv_epi8((__m256i)a, (__m256i)b, (__m256i)(a > b));
+	return (avx2_vec)_mm256_blendv_pd((__m256d)a, (__m256d)b, (__m256d)(a > b));
 }
 TARGET INLINE avx2_vec avx2_max(avx2_vec a, avx2_vec b)
 {
-	return (avx2_vec)_mm256_blendv_epi8((__m256i)b, (__m256i)a, (__m256i)(a > b));
+	return (avx2_vec)_mm256_blendv_pd((__m256d)b, (__m256d)a, (__m256d)(a > b));
 }
 #include "core/finish.inc"
 

@@ -17,8 +17,8 @@
 #define BATCH_MAX 1024u
 #define AGENT_NR_MAX (1u << 20)
 #define RING_NR_MAX 32768u
-/* A decision shorter than this many timer costs is timed in batches. */
-#define TIMER_SHARE 20
+/* A decision shorter than this many clock readings is timed in batches. */
+#define TIMER_SHARE 100
 /* Nothing came back for so long: the playing thread is stuck. */
 #define STUCK_NS (20 * KM_NS_PER_S)
 /* The naive way is slow: so many times, but no longer than this. */
