@@ -126,3 +126,12 @@ int km_json_print(json_t *doc, FILE *to)
 		return -EIO;
 	return 0;
 }
+
+json_t *km_json_us(const struct km_hist *hist)
+{
+	return json_pack("{s:f,s:f,s:f,s:f,s:f}", "mean", km_hist_mean(hist) / 1e3, "p50",
+			 (double)km_hist_quantile(hist, .5) / 1e3, "p90",
+			 (double)km_hist_quantile(hist, .9) / 1e3, "p99",
+			 (double)km_hist_quantile(hist, .99) / 1e3, "max",
+			 hist->count ? (double)hist->max / 1e3 : 0.0);
+}

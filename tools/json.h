@@ -10,6 +10,7 @@
 #include <jansson.h>
 
 #include "lib/base.h"
+#include "lib/hist.h"
 
 #define KM_JSON_SCHEMA "kamino/1"
 
@@ -34,5 +35,8 @@ json_t *km_json_envelope(const char *command, json_t *params, json_t *results);
  * Return: 0; -ENOMEM; -EIO when @to does not take it.
  */
 int km_json_print(json_t *doc, FILE *to) KM_MUST_CHECK;
+
+/** km_json_us() - {mean, p50, p90, p99, max} of nanoseconds, in microseconds. NULL: no memory. */
+json_t *km_json_us(const struct km_hist *hist);
 
 #endif

@@ -15,6 +15,7 @@
 #include "lib/clock.h"
 #include "lib/opts.h"
 #include "lib/snap.h"
+#include "tools/policy_list.h"
 #include "tools/run_internal.h"
 #include "tools/verbs.h"
 
@@ -57,34 +58,16 @@ static void catch_interrupts(void)
 static int pick_policies(const char *names, const struct km_policy **list, uint32_t *nr,
 			 struct km_diag *diag)
 {
-	char copy[512], *save = NULL, *name;
-	const char *nearest;
+	uint32_t i;
 
-	*nr = 0;
-	if (!strcmp(names, "all")) {
-		for (*nr = 0; km_policies[*nr]; (*nr)++)
-			list[*nr] = km_policies[*nr];
-		return 0;
-	}
-	snprintf(copy, sizeof(copy), "%s", names);
-	for (name = strtok_r(copy, ",", &save); name; name = strtok_r(NULL, ",", &save)) {
-		if (*nr == POLICY_NR_MAX)
-			return km_diag_set(diag, -EINVAL, NULL, 0, 0, "too many policies");
-		list[*nr] = km_policy_find(name);
-		if (!list[*nr]) {
-			nearest = km_policy_suggest(name);
-			return km_diag_set(diag, -EINVAL, NULL, 0, 0, "no policy '%s'%s%s%s", name,
-					   nearest ? "; did you mean '" : "; see --help",
-					   nearest ? nearest : "", nearest ? "'?" : "");
-		}
-		if (list[*nr]->needs)
+	if (km_policy_list_parse(names, list, POLICY_NR_MAX, nr, diag))
+		return -EINVAL;
+	for (i = 0; i < *nr; i++)
+		if (list[i]->needs)
 			return km_diag_set(
 				diag, -EINVAL, NULL, 0, 0,
-				"policy '%s' needs to know the future; 'kamino sim' has it", name);
-		(*nr)++;
-	}
-	if (!*nr)
-		return km_diag_set(diag, -EINVAL, NULL, 0, 0, "--policy names no policy");
+				"policy '%s' needs to know the future; 'kamino sim' has it",
+				list[i]->name);
 	return 0;
 }
 

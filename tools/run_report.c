@@ -178,15 +178,6 @@ static double per_request_us(uint64_t sum_ns, const struct km_replay_result *r)
 	return r->measured ? (double)sum_ns / 1e3 / (double)r->measured : 0;
 }
 
-static json_t *us_of(const struct km_hist *hist)
-{
-	return json_pack("{s:f,s:f,s:f,s:f,s:f}", "mean", km_hist_mean(hist) / 1e3, "p50",
-			 (double)km_hist_quantile(hist, .5) / 1e3, "p90",
-			 (double)km_hist_quantile(hist, .9) / 1e3, "p99",
-			 (double)km_hist_quantile(hist, .99) / 1e3, "max",
-			 hist->count ? (double)hist->max / 1e3 : 0.0);
-}
-
 static json_t *agents_json(const struct run_outcome *out)
 {
 	json_t *list = json_array();
@@ -247,9 +238,9 @@ static json_t *outcome_json(const struct run_world *w, const struct run_outcome 
 			(json_int_t)w->opt.agents, "submitted", (json_int_t)r->submitted,
 			"completed", (json_int_t)r->completed, "refused",
 			(json_int_t)km_replay_refused(r), "lost", (json_int_t)r->lost);
-	json_object_set_new(doc, "latency_us", us_of(&r->latency_ns));
-	json_object_set_new(doc, "wait_us", us_of(&r->wait_ns));
-	json_object_set_new(doc, "processing_us", us_of(&r->processing_ns));
+	json_object_set_new(doc, "latency_us", km_json_us(&r->latency_ns));
+	json_object_set_new(doc, "wait_us", km_json_us(&r->wait_ns));
+	json_object_set_new(doc, "processing_us", km_json_us(&r->processing_ns));
 	json_object_set_new(doc, "top_hit_rate", json_real(ratio(r->top_hits, r->measured)));
 	json_object_set_new(doc, "rule_hit_rate",
 			    json_real(ratio(r->rule_hits, r->rule_hits + r->rule_misses)));

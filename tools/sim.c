@@ -15,6 +15,7 @@
 #include "place/zone.h"
 #include "sim/experiment.h"
 #include "tools/json.h"
+#include "tools/policy_list.h"
 #include "tools/verbs.h"
 
 #define LIST_NR_MAX 64
@@ -48,26 +49,8 @@ struct world {
 
 static int parse_policies(struct world *w, struct km_diag *diag)
 {
-	char copy[512], *save = NULL, *name;
-	const char *near;
-
-	if (!w->opt.policy || !strcmp(w->opt.policy, "all")) {
-		for (w->policy_nr = 0; km_policies[w->policy_nr]; w->policy_nr++)
-			w->policy[w->policy_nr] = km_policies[w->policy_nr];
-		return 0;
-	}
-	snprintf(copy, sizeof(copy), "%s", w->opt.policy);
-	for (name = strtok_r(copy, ",", &save); name; name = strtok_r(NULL, ",", &save)) {
-		if (w->policy_nr == LIST_NR_MAX)
-			return km_diag_set(diag, -EINVAL, "", 0, 0, "too many policies");
-		w->policy[w->policy_nr] = km_policy_find(name);
-		near = km_policy_suggest(name);
-		if (!w->policy[w->policy_nr++])
-			return km_diag_set(diag, -EINVAL, "", 0, 0, "no policy '%s'%s%s%s", name,
-					   near ? "; did you mean '" : "; see --help",
-					   near ? near : "", near ? "'?" : "");
-	}
-	return w->policy_nr ? 0 : km_diag_set(diag, -EINVAL, "", 0, 0, "--policy names no policy");
+	return km_policy_list_parse(w->opt.policy ? w->opt.policy : "all", w->policy, LIST_NR_MAX,
+				    &w->policy_nr, diag);
 }
 
 static int parse_numbers(const char *option, const char *text, double min, double max, double *list,
@@ -306,15 +289,6 @@ static void warn_unstable(const struct km_sim_point *p)
 			r->submitted);
 }
 
-static json_t *us_of(const struct km_hist *hist)
-{
-	return json_pack("{s:f,s:f,s:f,s:f,s:f}", "mean", km_hist_mean(hist) / 1e3, "p50",
-			 (double)km_hist_quantile(hist, .5) / 1e3, "p90",
-			 (double)km_hist_quantile(hist, .9) / 1e3, "p99",
-			 (double)km_hist_quantile(hist, .99) / 1e3, "max",
-			 hist->count ? (double)hist->max / 1e3 : 0.0);
-}
-
 static json_t *accuracy_json(const struct km_sim_accuracy *a)
 {
 	return json_pack("{s:I,s:f,s:f,s:f,s:f,s:f}", "judged", (json_int_t)a->judged,
@@ -336,9 +310,9 @@ static json_t *point_json(const struct km_sim_point *p)
 	/* Per virtual second: the same on every machine. Our own speed is in "host". */
 	double seconds = (double)r->end_ns / 1e9;
 
-	json_object_set_new(doc, "latency_us", us_of(&r->latency));
-	json_object_set_new(doc, "wait_us", us_of(&r->wait));
-	json_object_set_new(doc, "processing_us", us_of(&r->processing));
+	json_object_set_new(doc, "latency_us", km_json_us(&r->latency));
+	json_object_set_new(doc, "wait_us", km_json_us(&r->wait));
+	json_object_set_new(doc, "processing_us", km_json_us(&r->processing));
 	json_object_set_new(doc, "top_hit_rate", json_real(ratio(r->top_hits, r->measured)));
 	json_object_set_new(doc, "rule_hit_rate",
 			    json_real(ratio(r->rule_hits, r->rule_hits + r->rule_misses)));

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "tools/policy_list.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+int km_policy_list_parse(const char *names, const struct km_policy **list, uint32_t nr_max,
+			 uint32_t *nr, struct km_diag *diag)
+{
+	char copy[512], *save = NULL, *name;
+	const char *nearest;
+
+	*nr = 0;
+	if (!strcmp(names, "all")) {
+		for (*nr = 0; km_policies[*nr]; (*nr)++)
+			list[*nr] = km_policies[*nr];
+		return 0;
+	}
+	snprintf(copy, sizeof(copy), "%s", names);
+	for (name = strtok_r(copy, ",", &save); name; name = strtok_r(NULL, ",", &save)) {
+		if (*nr == nr_max)
+			return km_diag_set(diag, -EINVAL, NULL, 0, 0, "too many policies");
+		list[*nr] = km_policy_find(name);
+		nearest = km_policy_suggest(name);
+		if (!list[(*nr)++])
+			return km_diag_set(diag, -EINVAL, NULL, 0, 0, "no policy '%s'%s%s%s", name,
+					   nearest ? "; did you mean '" : "; see --help",
+					   nearest ? nearest : "", nearest ? "'?" : "");
+	}
+	return *nr ? 0 : km_diag_set(diag, -EINVAL, NULL, 0, 0, "--policy names no policy");
+}
