@@ -41,7 +41,7 @@ core_SRC := type.c estimate.c finish.c view.c sched.c record.c eval.c agent.c di
 place_SRC := csv.c dict.c import_csv.c import_sqlite.c inventory.c res.c rules.c rules_default.c trace.c zone.c zone_data.c zone_fleet.c zone_gen.c \
 	agent.c audit.c consolidate.c kernels.c objects.c place.c preload.c rule_bind.c rule_eval.c serve.c store_memory.c view.c
 sim_SRC := costs.c costs_file.c experiment.c judge.c paper.c serve.c sim.c sweep.c trace_source.c zone.c zone_file.c zones.c
-tools_SRC := bench.c bench_dispatch.c build.c json.c main.c policy_list.c replay.c run.c run_report.c run_world.c sim.c topo.c trace.c trace_stat.c version.c
+tools_SRC := bench.c bench_dispatch.c build.c job.c json.c main.c policy_list.c replay.c run.c run_report.c run_world.c sim.c topo.c trace.c trace_stat.c version.c
 MODULES := lib ring numa alloc cache core place sim
 LIB_SRC := $(foreach m,$(MODULES),$(addprefix $(m)/,$($(m)_SRC)))
 # Benchmarks of perf/ that are part of the command.
@@ -57,7 +57,7 @@ PERF := rules_probe slots_probe decision_probe
 # Programs that "make fuzz" runs.
 FUZZ := formats_fuzz
 # Scripts that "make check" runs; they print TAP and find the binary in $$KAMINO.
-SCRIPTS := tests/cli/sim_test.sh tests/cli/run_test.py scripts/check-litmus.sh tests/cli/topo_test.sh tests/cli/bench_test.py tests/cli/trace_test.py scripts/check-instructions.sh
+SCRIPTS := tests/cli/sim_test.sh tests/cli/run_test.py scripts/check-litmus.sh tests/cli/topo_test.sh tests/cli/bench_test.py tests/cli/job_test.py tests/cli/trace_test.py scripts/check-instructions.sh
 
 TESTS := $(addprefix $(O)/tests/unit/,$(UNIT)) $(addprefix $(O)/tests/model/,$(MODEL))
 STRESS_TESTS := $(addprefix $(O)/tests/stress/,$(STRESS))

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tools/job.h"
 #include "tools/verbs.h"
 
 static int verb_help(int argc, char **argv);
@@ -14,14 +15,17 @@ static int verb_help(int argc, char **argv);
 static const struct verb {
 	const char *name, *summary;
 	int (*run)(int argc, char **argv);
+	bool jobs; /* takes --job FILE */
 } verbs[] = {
-	{ "run", "serve a zone's requests with the real runtime, audited", km_verb_run },
-	{ "sim", "a zone in virtual time, every policy; the paper's evaluation", km_verb_sim },
-	{ "bench", "what one decision costs, beside the floor and the naive way", km_verb_bench },
-	{ "topo", "this machine, or a pretended one, and which thread runs where", km_verb_topo },
-	{ "trace", "make traces and fleets, and look into them", km_verb_trace },
-	{ "version", "version, libraries and features of this binary", km_verb_version },
-	{ "help", "this list; 'help VERB' for one verb", verb_help },
+	{ "run", "serve a zone's requests with the real runtime, audited", km_verb_run, true },
+	{ "sim", "a zone in virtual time, every policy; the paper's evaluation", km_verb_sim,
+	  true },
+	{ "bench", "what the pieces cost, beside their rivals and floors", km_verb_bench, true },
+	{ "topo", "this machine, or a pretended one, and which thread runs where", km_verb_topo,
+	  false },
+	{ "trace", "make traces and fleets, and look into them", km_verb_trace, false },
+	{ "version", "version, libraries and features of this binary", km_verb_version, false },
+	{ "help", "this list; 'help VERB' for one verb", verb_help, false },
 };
 
 static int print_verbs(FILE *to, int code)
@@ -31,7 +35,9 @@ static int print_verbs(FILE *to, int code)
 	fprintf(to, "usage: kamino VERB [options]\n\n");
 	for (i = 0; i < KM_ARRAY_NR(verbs); i++)
 		fprintf(to, "  %-10s %s\n", verbs[i].name, verbs[i].summary);
-	fprintf(to, "\n'kamino VERB --help' lists the options of a verb.\n");
+	fprintf(to,
+		"\n'kamino VERB --help' lists the options of a verb.\n"
+		"run, sim and bench take --job FILE [--section NAME]: see Documentation/jobs.md.\n");
 	return code;
 }
 
@@ -106,7 +112,10 @@ int main(int argc, char **argv)
 	verb = find_verb(name);
 	if (!verb)
 		return unknown_verb(name);
-	code = verb->run(argc - 1, argv + 1);
+	if (verb->jobs && km_job_wanted(argc - 1, argv + 1))
+		code = km_job_run(argc - 1, argv + 1, verb->run);
+	else
+		code = verb->run(argc - 1, argv + 1);
 	if (fflush(stdout) || ferror(stdout)) {
 		fprintf(stderr, "kamino: cannot write the results: %s\n", strerror(errno));
 		return KM_EXIT_FAILED;
