@@ -40,7 +40,7 @@ core_SRC := type.c estimate.c finish.c view.c sched.c record.c eval.c agent.c di
 	estimator_thread.c runtime.c stage.c policy/policies.c policy/blind.c policy/latcache.c policy/more.c
 place_SRC := csv.c dict.c import_csv.c import_sqlite.c inventory.c res.c rules.c rules_default.c trace.c zone.c zone_data.c zone_fleet.c zone_gen.c \
 	agent.c audit.c consolidate.c kernels.c objects.c place.c preload.c rule_bind.c rule_eval.c serve.c store_memory.c view.c
-sim_SRC := costs.c costs_file.c experiment.c judge.c paper.c serve.c sim.c sweep.c trace_source.c zone.c zone_file.c zones.c
+sim_SRC := costs.c costs_file.c experiment.c figures.c judge.c order.c paper.c serve.c sim.c sweep.c trace_source.c zone.c zone_file.c zones.c
 tools_SRC := bench.c bench_dispatch.c build.c job.c json.c main.c policy_list.c replay.c run.c run_report.c run_world.c sim.c topo.c trace.c trace_stat.c version.c
 MODULES := lib ring numa alloc cache core place sim
 LIB_SRC := $(foreach m,$(MODULES),$(addprefix $(m)/,$($(m)_SRC)))

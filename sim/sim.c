@@ -238,6 +238,7 @@ static void count_served(struct sim *sim, const struct sim_req *r)
 	struct km_sim_result *out = sim->out;
 	uint64_t took = r->req.end_ns - r->req.start_ns;
 	struct km_sim_type *mean = &out->type[r->type_slot];
+	double ms = (double)took / 1e6;
 
 	out->completed++;
 	if (r->req.id < sim->cfg.warmup_nr)
@@ -251,6 +252,7 @@ static void count_served(struct sim *sim, const struct sim_req *r)
 		out->hit_ns += took;
 		mean->hit_nr++;
 		mean->hit_ns += took;
+		mean->hit_ms2 += ms * ms;
 		return;
 	}
 	out->top_misses++;
@@ -260,6 +262,7 @@ static void count_served(struct sim *sim, const struct sim_req *r)
 	out->uncached += r->req.uncached;
 	mean->miss_nr++;
 	mean->miss_ns += took;
+	mean->miss_ms2 += ms * ms;
 }
 
 static void end_service(struct sim *sim, struct sim_agent *agent)

@@ -89,9 +89,10 @@ struct km_sim_result {
 	struct km_hist latency, wait, processing;
 	uint64_t hit_ns, miss_ns; /* processing of top-level hits and misses */
 	struct km_sim_accuracy accuracy;
-	/* means by type, for figure 1: [type_nr] */
+	/* means and spreads by type, for figure 1: [type_nr] */
 	struct km_sim_type {
 		uint64_t hit_nr, hit_ns, miss_nr, miss_ns;
+		double hit_ms2, miss_ms2; /* sums of squares */
 	} * type;
 	uint32_t type_nr;
 	const char *fault; /* a broken invariant (static text), or NULL */

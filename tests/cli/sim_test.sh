@@ -103,6 +103,12 @@ json "an experiment has ours and the paper's" \
 	 and all(c["ours"] is not None for c in r)' \
 	--experiment table3,fig8 --set hours=0.2
 
+json "the order of policies is counted over zones" \
+	'cells["order", "latcache-rule", "p90_over_hash-ws"]["paper"] == 6
+	 and 0 <= cells["order", "latcache-rule", "p90_over_hash-ws"]["ours"] <= 6
+	 and cells["order", "pairs", "on_every_zone"]["paper"] == len(r) - 1' \
+	--experiment order --set hours=0.2
+
 timeout 60 "$KAMINO" sim --hours 0.3 --json --threads 1 >"$dir/a" 2>"$err"
 timeout 60 "$KAMINO" sim --hours 0.3 --json --threads 1 >"$dir/b" 2>"$err"
 same "the same document twice, but for the host"

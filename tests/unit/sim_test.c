@@ -622,6 +622,47 @@ static void an_experiment_names_its_cells_and_refuses_unknown_ones(void **state)
 	assert_non_null(strstr(diag.reason, "did you mean 'table3'"));
 }
 
+static const struct km_cell *find_cell(const struct km_experiment_result *x, const char *row,
+				       const char *column)
+{
+	uint32_t i;
+
+	for (i = 0; i < x->cell_nr; i++)
+		if (!strcmp(x->cell[i].row, row) && !strcmp(x->cell[i].column, column))
+			return &x->cell[i];
+	return NULL;
+}
+
+/* Both sides of the line, by the paper's numbers in sim/paper.c. */
+static void the_order_asks_for_pairs_that_the_paper_tells_apart(void **state)
+{
+	struct km_sim_zone zone = small_zone();
+	const struct km_experiment_cfg cfg = {
+		.zone = &zone, .zone_nr = 1, .seed = 1, .thread_nr = 1
+	};
+	struct km_experiment_result x;
+	const struct km_cell *cell;
+	uint32_t i, held = 0;
+
+	(void)state;
+	assert_int_equal(km_experiment_run(&x, "order", &cfg, NULL), 0);
+	assert_non_null(find_cell(&x, "latcache-rule", "hits_over_hash-ws"));
+	assert_non_null(find_cell(&x, "latcache-rule", "average_over_latcache-request"));
+	assert_non_null(find_cell(&x, "protean", "average_over_hash-ws"));
+	assert_null(find_cell(&x, "latcache-rule", "hits_over_latcache-request"));
+	assert_null(find_cell(&x, "latcache-request", "hits_over_hash-ws"));
+	assert_null(find_cell(&x, "rr", "average_over_random"));
+	/* Random lets most requests wait, whatever the zone is. */
+	cell = find_cell(&x, "latcache-rule", "average_over_random");
+	assert_non_null(cell);
+	assert_true(cell->ours == 1 && cell->paper == 1);
+	for (i = 0; i + 1 < x.cell_nr; i++)
+		held += x.cell[i].ours == x.cell[i].paper;
+	assert_string_equal(x.cell[i].row, "pairs");
+	assert_true(x.cell[i].ours == held && x.cell[i].paper == i);
+	km_experiment_fini(&x);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -644,6 +685,7 @@ int main(void)
 		cmocka_unit_test(a_printed_zone_reads_back_the_same),
 		cmocka_unit_test(a_zone_has_the_rate_and_the_types_it_states),
 		cmocka_unit_test(an_experiment_names_its_cells_and_refuses_unknown_ones),
+		cmocka_unit_test(the_order_asks_for_pairs_that_the_paper_tells_apart),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
