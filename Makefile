@@ -30,6 +30,25 @@ TEST_LIBS := $(shell pkg-config --libs cmocka 2>/dev/null) -ldl
 VERSION := 0.1.0
 REVISION := $(shell git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
 
+# Optional: probed by a compile, NO_X=1 turns one off. $(O)/features.mk keeps the answers; it
+# is made anew when what stands in FEATURE_KEY changes.
+FEATURE_KEY := $(CC) $(if $(NO_SDT),no-sdt,$(wildcard /usr/include/sys/sdt.h /usr/include/*/sys/sdt.h))
+NO_BUILD := deps check demo lint format clean help
+ifneq ($(filter-out $(NO_BUILD),$(or $(MAKECMDGOALS),all)),)
+-include $(O)/features.mk
+ifneq ($(strip $(FEATURE_KEY)),$(strip $(FEATURES_FOR)))
+$(O)/features.mk: FORCE
+endif
+endif
+$(O)/features.mk: Makefile
+	$(Q)mkdir -p $(@D)
+	$(Q){ echo 'FEATURES_FOR := $(FEATURE_KEY)'; \
+		test -n '$(NO_SDT)' || ! printf '%s\n' '#include <sys/sdt.h>' 'int main(void)' \
+			'{ DTRACE_PROBE1(kamino, probe, 1); return 0; }' | \
+			$(CC) -x c -o /dev/null - 2>/dev/null || echo 'HAVE_SDT := 1'; } >$@
+CPPFLAGS += $(if $(HAVE_SDT),-DKM_HAVE_SDT)
+FEATURES := $(if $(HAVE_SDT),+sdt,-sdt)
+
 # ---- modules ---------------------------------------------------------------
 lib_SRC := base.c clock.c diag.c hist.c opts.c snap.c
 ring_SRC := bcast.c mpsc.c park.c spsc.c
@@ -57,7 +76,7 @@ PERF := rules_probe slots_probe decision_probe
 # Programs that "make fuzz" runs.
 FUZZ := formats_fuzz
 # Scripts that "make check" runs; they print TAP and find the binary in $$KAMINO.
-SCRIPTS := tests/cli/sim_test.sh tests/cli/run_test.py scripts/check-litmus.sh tests/cli/topo_test.sh tests/cli/bench_test.py tests/cli/job_test.py tests/cli/trace_test.py scripts/check-instructions.sh
+SCRIPTS := tests/cli/sim_test.sh tests/cli/run_test.py scripts/check-litmus.sh tests/cli/topo_test.sh tests/cli/bench_test.py tests/cli/job_test.py tests/cli/trace_test.py tests/cli/profile_test.py scripts/check-instructions.sh
 
 TESTS := $(addprefix $(O)/tests/unit/,$(UNIT)) $(addprefix $(O)/tests/model/,$(MODEL))
 STRESS_TESTS := $(addprefix $(O)/tests/stress/,$(STRESS))
@@ -82,7 +101,7 @@ missing-packages:
 	@echo "kamino: missing libraries: $(PKG_MISSING); run 'make deps'" >&2; exit 1
 endif
 
-$(O)/%.o: %.c Makefile
+$(O)/%.o: %.c Makefile $(O)/features.mk
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(KM_CFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
@@ -94,7 +113,7 @@ $(O)/libkamino.a: $(LIB_OBJ)
 # What build.c tells of this build; it is compiled anew when one of the texts changes.
 BUILD_TEXTS = -DKM_VERSION='"$(VERSION)"' -DKM_REVISION='"$(REVISION)"' \
 	-DKM_FLAGS='"$(subst ",,$(subst ',,$(strip $(CFLAGS) $(if $(LTO),-flto))))"' \
-	-DKM_SANITIZER='"$(or $(SAN),none)"' -DKM_LIBRARIES='"$(LIB_VERSIONS)"'
+	-DKM_SANITIZER='"$(or $(SAN),none)"' -DKM_FEATURES='"$(FEATURES)"' -DKM_LIBRARIES='"$(LIB_VERSIONS)"'
 LIB_VERSIONS = $(join $(PKGS:=-),$(shell pkg-config --modversion $(PKGS)))
 $(O)/build.texts: FORCE
 	$(Q)mkdir -p $(@D)

@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/probe.h"
+
 enum why { WHY_LRU, WHY_AGE, WHY_ASKED };
 
 struct km_cache {
@@ -31,6 +33,7 @@ struct km_cache {
 
 	uint64_t held_bytes; /* of rule objects with holds: what cannot be evicted */
 	uint64_t version;
+	uint64_t for_req; /* km_cache_note_req() */
 	uint32_t *recount; /* [rule_cap], scratch of km_cache_check() */
 	struct km_cache_stats stats;
 };
@@ -178,6 +181,7 @@ static void evict(struct km_cache *cache, struct km_cache_obj *obj, enum why why
 		[WHY_ASKED] = stats->evicted_asked,
 	};
 
+	KM_PROBE(evict, cache->for_req, obj->level, obj->key.id, why, obj->bytes);
 	lru_del(cache, obj);
 	if (obj->level == KM_CACHE_TOP)
 		drop_deps(cache, obj);
@@ -415,6 +419,11 @@ struct km_cache_obj *km_cache_oldest_rev(const struct km_cache *cache, enum km_c
 	return least;
 }
 
+void km_cache_note_req(struct km_cache *cache, uint64_t req_id)
+{
+	cache->for_req = req_id;
+}
+
 const struct km_cache_stats *km_cache_stats(const struct km_cache *cache)
 {
 	return &cache->stats;
@@ -592,6 +601,7 @@ int km_cache_create(struct km_cache **out, const struct km_cache_cfg *cfg)
 	if (!cache)
 		return -ENOMEM;
 	cache->cfg = *cfg;
+	cache->for_req = UINT64_MAX;
 	cache->cap[KM_CACHE_TOP] = cfg->type_cap;
 	cache->cap[KM_CACHE_RULE] = cfg->rule_cap;
 	err = alloc_tables(cache);

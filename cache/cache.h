@@ -198,6 +198,12 @@ uint32_t km_cache_keys(const struct km_cache *cache, enum km_cache_level level,
 struct km_cache_obj *km_cache_oldest_rev(const struct km_cache *cache, enum km_cache_level level,
 					 uint64_t rev_now, uint64_t min_lag);
 
+/**
+ * km_cache_note_req() - on whose behalf evictions happen from now on, for the evict probe.
+ * @req_id: UINT64_MAX = nobody's, as in a new cache.
+ */
+void km_cache_note_req(struct km_cache *cache, uint64_t req_id);
+
 /** km_cache_stats() - counters since create; valid until the next call on the cache. */
 const struct km_cache_stats *km_cache_stats(const struct km_cache *cache);
 

@@ -8,6 +8,7 @@
 #include "cache/digest.h"
 #include "core/runtime_internal.h"
 #include "lib/clock.h"
+#include "lib/probe.h"
 
 #define NAP_NS_MIN (4 * KM_NS_PER_MS)
 #define NAP_NS_MAX (512 * KM_NS_PER_MS)
@@ -35,6 +36,7 @@ static void publish_digest(struct km_agent *agent)
 		return;
 	km_digest_publish(&agent->digest, digest);
 	agent->digest_version = version;
+	KM_PROBE(publish, agent->idx, version, digest->nr[KM_CACHE_TOP], digest->nr[KM_CACHE_RULE]);
 	/* relaxed: published with the summary's word that follows, or with our bit (CHANGED_R1) */
 	atomic_store_explicit(&agent->summary.digest_version, version, memory_order_relaxed);
 }
@@ -73,9 +75,12 @@ static void serve(struct km_agent *agent, struct km_req *req)
 {
 	struct km_client *client = req->client;
 
+	KM_PROBE(dequeue, req->id, agent->idx);
 	tell_start(agent, req);
 	km_eval_serve(agent->eval, req);
 	tell_end(agent);
+	KM_PROBE(complete, req->id, agent->idx, req->outcome, req->due_ns, req->start_ns,
+		 req->end_ns);
 	/* The queue holds as many as the client may have in flight: it is never full. */
 	KM_BUG_ON(!km_mpsc_push(&client->done, (uintptr_t)req));
 	km_park_wake(&client->park, KM_WAKE_WORK);

@@ -13,6 +13,7 @@
 
 #include "core/runtime_internal.h"
 #include "lib/clock.h"
+#include "lib/probe.h"
 
 /* Arrivals taken in between two looks: each reads the lines of the agents that changed. */
 #define ARRIVALS_PER_LOOK 16
@@ -92,6 +93,7 @@ void km_dispatcher_fini(struct km_runtime *rt)
 static void push(struct km_runtime *rt, uint32_t agent_idx, struct km_req *req)
 {
 	km_records_write(rt->dispatcher.records, req);
+	KM_PROBE(enqueue, req->id, agent_idx, req->est_ns);
 	/* The ring has as many slots as the window: S2 keeps it from being full. */
 	KM_BUG_ON(!km_spsc_push(&rt->agent[agent_idx]->ring, (uintptr_t)req));
 }
@@ -178,6 +180,7 @@ bool km_dispatch_classify(struct km_runtime *rt, struct km_req *req)
 			return false;
 		}
 		name_type(rt, part->type);
+		KM_PROBE(classify, part->id, part->type->key.id);
 	}
 	return true;
 }

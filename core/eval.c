@@ -9,6 +9,7 @@
 #include "alloc/arena.h"
 #include "alloc/slots.h"
 #include "lib/clock.h"
+#include "lib/probe.h"
 #include "lib/snap.h"
 
 /* An arena may map this much over its slots: size-class rounding and holes. */
@@ -304,6 +305,7 @@ static void get_top(struct km_eval *eval, struct km_req *req)
 	if (top) {
 		refresh_top(eval, top, req->type);
 		eval->stats.top_hits++;
+		KM_PROBE(hit, req->id, eval->cfg.agent_idx, req->type->key.id);
 		return;
 	}
 	eval->stats.top_misses++;
@@ -312,6 +314,8 @@ static void get_top(struct km_eval *eval, struct km_req *req)
 	eval->stats.uncached += req->uncached;
 	eval->stats.rule_hits += req->rule_hits;
 	eval->stats.rule_misses += req->rule_misses;
+	KM_PROBE(miss, req->id, eval->cfg.agent_idx, req->type->key.id, req->rule_hits,
+		 req->rule_misses, req->uncached);
 }
 
 /* ---- serving --------------------------------------------------------------- */
@@ -339,6 +343,7 @@ static void commit(struct km_eval *eval, struct km_req *req, uint32_t part_nr)
 	while (eval->ops->serve(eval->wa, eval->part, part_nr) == KM_SERVE_CONFLICT) {
 		req->conflicts++;
 		eval->stats.conflicts++;
+		KM_PROBE(conflict, req->id, eval->cfg.agent_idx, req->conflicts);
 		if (req->conflicts > eval->cfg.retry_max) {
 			req->outcome = KM_GAVE_UP;
 			eval->stats.retries_exhausted++;
@@ -349,6 +354,7 @@ static void commit(struct km_eval *eval, struct km_req *req, uint32_t part_nr)
 			if (eval->part_top[i])
 				refresh_top(eval, eval->part_top[i], eval->part[i].type);
 	}
+	KM_PROBE(commit, req->id, eval->cfg.agent_idx, req->outcome, req->conflicts);
 }
 
 /* Have all parts' results at hand. Return: how many parts. */
@@ -378,8 +384,10 @@ void km_eval_serve(struct km_eval *eval, struct km_req *req)
 	req->conflicts = 0;
 	req->outcome = KM_PENDING;
 	eval->sampled_ns = 0;
+	km_cache_note_req(eval->cache, req->id);
 	sync_inventory(eval);
 	commit(eval, req, prepare(eval, req));
+	km_cache_note_req(eval->cache, UINT64_MAX);
 	KM_BUG_ON(req->outcome == KM_PENDING);
 	req->end_ns = km_clock_ns();
 	eval->stats.served++;

@@ -8,6 +8,7 @@
 
 #include "core/runtime_internal.h"
 #include "lib/clock.h"
+#include "lib/probe.h"
 
 #define SAMPLE_RING_NR 8192
 
@@ -426,6 +427,7 @@ int km_submit(struct km_client *client, struct km_req *req)
 	if (client->in_flight == client->cap)
 		return -EAGAIN;
 	req->client = client;
+	KM_PROBE(submit, req->id, req->due_ns); /* before it is seen: classify comes later */
 	if (!km_mpsc_push(&rt->dispatcher.ingress, (uintptr_t)req))
 		return -EAGAIN;
 	client->in_flight++;

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "lib/probe.h"
+
 struct fifo {
 	struct km_req *head, *tail;
 	uint32_t nr;
@@ -130,10 +132,14 @@ static void record(struct km_sched *sched, struct km_req *req, uint32_t agent_id
 /* Further parts of a batch wait, count and leave together with the first. */
 static void assign(struct km_sched *sched, struct km_req *req, uint32_t agent_idx)
 {
+	const struct km_decision *d = &req->decision;
 	struct km_req *part;
 
 	record(sched, req, agent_idx);
 	km_view_enqueue(sched->view, agent_idx, req->type, req->est_ns);
+	/* Behind a call, so that no field is kept in a register for it. */
+	KM_PROBE(decide, req->id, d->agent_idx, d->wait_ns, d->remaining_ns, d->processing_ns,
+		 d->margin_ns, d->runner_up_idx, d->top_hit, d->rule_hit_nr);
 	for (part = req->more; part; part = part->more) {
 		bool top_hit;
 		uint8_t rule_hit_nr;

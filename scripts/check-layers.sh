@@ -45,6 +45,7 @@ BEGIN {
 	door("jansson", "tools/")
 	door("zlib", "place/csv.c place/trace.c tests/") # one of the two; tests make such files
 	door("xxhash", "core/type.c place/dict.c")
+	door("sys/sdt.h", "lib/probe.h")
 	door("lmdb", "place/store_lmdb.c")
 }
 

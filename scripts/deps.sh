@@ -5,7 +5,8 @@
 #
 #   scripts/deps.sh          what "make" needs
 #   scripts/deps.sh check    that, and what the checkers need
-#   scripts/deps.sh --list   prints both groups, installs nothing
+#   scripts/deps.sh perf     what "make" needs, and what profiling needs
+#   scripts/deps.sh --list   prints all groups, installs nothing
 #
 # For Debian 12, as root or with sudo. When all is there it says so and
 # touches neither the package lists nor the network.
@@ -13,7 +14,7 @@
 set -eu
 
 usage() {
-	echo "usage: scripts/deps.sh [build|check|--list]" >&2
+	echo "usage: scripts/deps.sh [build|check|perf|--list]" >&2
 	exit 2
 }
 
@@ -39,6 +40,7 @@ build_packages() {
 		libxxhash-dev     hashes of keys
 		zlib1g-dev        compressed traces
 		libsqlite3-dev    importer of the packing trace
+		systemtap-sdt-dev trace points (optional)
 	LIST
 }
 
@@ -50,6 +52,14 @@ check_packages() {
 		spin              model checker of the lock-free parts
 		valgrind          memory checker
 		python3           checks JSON in the tests of the command
+	LIST
+}
+
+perf_packages() {
+	cat <<-'LIST'
+		linux-perf        flame graphs: make flame
+		bpftrace          the scripts of perf/bpftrace
+		python3           draws flame graphs
 	LIST
 }
 
@@ -98,11 +108,14 @@ check_rights() {
 case ${1:-build} in
 build) wanted=$(build_packages) ;;
 check) wanted=$(build_packages; check_packages) ;;
+perf) wanted=$(build_packages; perf_packages) ;;
 --list)
 	echo "build:"
 	build_packages | sed 's/^/  /'
 	echo "check:"
 	check_packages | sed 's/^/  /'
+	echo "perf:"
+	perf_packages | sed 's/^/  /'
 	exit 0
 	;;
 *) usage ;;

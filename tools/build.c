@@ -16,6 +16,7 @@ const struct km_build km_build = {
 	.revision = KM_REVISION,
 	.compiler = COMPILER,
 	.flags = KM_FLAGS,
+	.features = KM_FEATURES,
 	.libraries = KM_LIBRARIES,
 	.sanitizer = KM_SANITIZER,
 };

@@ -10,6 +10,7 @@ struct km_build {
 	const char *revision; /* of the source; ends in "-dirty" when it had changes */
 	const char *compiler;
 	const char *flags;
+	const char *features; /* the optional ones: "+name" or "-name", separated by blanks */
 	const char *libraries; /* "name-version", separated by blanks */
 	const char *sanitizer; /* "none" or as given to SAN= */
 };

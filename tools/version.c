@@ -11,6 +11,22 @@
 #include "tools/json.h"
 #include "tools/verbs.h"
 
+/* {"sdt": true, ..} of "+sdt ..". */
+static json_t *features_json(void)
+{
+	char text[128], *word, *rest = NULL;
+	json_t *features = json_object();
+	int err = 0;
+
+	snprintf(text, sizeof(text), "%s", km_build.features);
+	for (word = strtok_r(text, " ", &rest); word; word = strtok_r(NULL, " ", &rest))
+		err |= json_object_set_new(features, word + 1, json_boolean(*word == '+'));
+	if (!err)
+		return features;
+	json_decref(features);
+	return NULL;
+}
+
 /* Calls @add for each "name-version" of the build's libraries. */
 static int each_library(int (*add)(void *ctx, const char *name, const char *version), void *ctx)
 {
@@ -78,8 +94,8 @@ static int print_text(void)
 	char mode[32];
 
 	printf("kamino %s (%s)\n", km_build.version, km_build.revision);
-	printf("compiler   %s\nflags      %s\nsanitizer  %s\n", km_build.compiler, km_build.flags,
-	       km_build.sanitizer);
+	printf("compiler   %s\nflags      %s\nsanitizer  %s\nfeatures   %s\n", km_build.compiler,
+	       km_build.flags, km_build.sanitizer, km_build.features);
 	printf("clock      %s\nhuge pages %s\nbinding    %s\nlibraries\n", km_clock_source(),
 	       huge_pages(mode, sizeof(mode)), can_bind() ? "mbind" : "unavailable");
 	return each_library(print_library, NULL);
@@ -94,6 +110,7 @@ static int print_json(void)
 	err = json_object_set_new(results, "version", json_string(km_build.version));
 	err |= json_object_set_new(results, "revision", json_string(km_build.revision));
 	err |= json_object_set_new(results, "sanitizer", json_string(km_build.sanitizer));
+	err |= json_object_set_new(results, "features", features_json());
 	err |= json_object_set_new(results, "clock", json_string(km_clock_source()));
 	err |= json_object_set_new(results, "huge_pages",
 				   json_string(huge_pages(mode, sizeof(mode))));
