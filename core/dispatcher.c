@@ -57,7 +57,7 @@ int km_dispatcher_init(struct km_runtime *rt)
 	d->folded_version = calloc(rt->agent_nr, sizeof(*d->folded_version));
 	rt->changed =
 		aligned_alloc(KM_SHARE_BYTES, KM_CHANGED_NR(rt->agent_nr) * sizeof(*rt->changed));
-	if (!d->folded_version || !rt->changed)
+	if (!d->folded_version || !rt->changed || km_show_init(&d->show, rt->agent_nr))
 		return -ENOMEM;
 	for (i = 0; i < KM_CHANGED_NR(rt->agent_nr); i++)
 		atomic_init(&rt->changed[i].bits, 0);
@@ -86,6 +86,7 @@ void km_dispatcher_fini(struct km_runtime *rt)
 	if (d->types)
 		km_types_destroy(d->types);
 	km_records_destroy(d->records);
+	km_show_fini(&d->show);
 	free(d->folded_version);
 	free(rt->changed);
 }
@@ -300,12 +301,15 @@ void km_dispatch_leave(void)
 
 bool km_dispatch_some(struct km_runtime *rt)
 {
+	uint64_t now_ns = km_clock_ns();
 	bool done;
 
 	km_dispatch_enter(rt);
-	done = km_dispatch_look(rt, km_clock_ns());
+	done = km_dispatch_look(rt, now_ns);
 	done |= take_arrivals(rt);
 	km_dispatch_leave();
+	if (km_unlikely(now_ns >= rt->dispatcher.show.due_ns))
+		km_show_some(rt, now_ns);
 	return done;
 }
 
@@ -346,7 +350,7 @@ static void wait_for_news(struct km_runtime *rt)
 		.ctx = rt,
 		.mask = KM_WAKE_WORK | KM_WAKE_STOP | (wants_agents(rt) ? KM_WAKE_AGENT : 0),
 		.spin_nr = rt->cfg.plan->dispatcher.owned ? KM_SPIN_NR : 0,
-		.timeout_ns = KM_PARK_FOREVER,
+		.timeout_ns = km_show_wait_ns(rt),
 	};
 
 	km_snap_offline();

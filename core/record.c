@@ -127,6 +127,16 @@ bool km_records_find(const struct km_records *records, uint64_t req_id, struct k
 	return false;
 }
 
+bool km_records_recent(const struct km_records *records, uint64_t back, struct km_record *out)
+{
+	uint64_t nr = get(&records->nr);
+
+	if (back >= nr || back >= KM_RECORD_NR)
+		return false;
+	return unpack(records->line[(nr - back - 1) % KM_RECORD_NR].word, (nr - back) & UINT32_MAX,
+		      out);
+}
+
 uint64_t km_records_nr(const struct km_records *records)
 {
 	return get(&records->nr);

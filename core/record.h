@@ -39,6 +39,13 @@ void km_records_write(struct km_records *records, const struct km_req *req);
  */
 bool km_records_find(const struct km_records *records, uint64_t req_id, struct km_record *out);
 
+/**
+ * km_records_recent() - the record that @back others followed; 0 = the newest.
+ * Context: any thread; see the head for what a monitor may get.
+ * Return: whether @out was filled: there is one, and it looks whole.
+ */
+bool km_records_recent(const struct km_records *records, uint64_t back, struct km_record *out);
+
 /** km_records_nr() - records written in all. */
 uint64_t km_records_nr(const struct km_records *records);
 

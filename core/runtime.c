@@ -354,20 +354,6 @@ void km_runtime_stats_fini(struct km_runtime_stats *stats)
 	stats->agent = NULL;
 }
 
-struct km_agent_glance km_runtime_glance(const struct km_runtime *rt, uint32_t agent_idx)
-{
-	const struct km_summary *summary = &rt->agent[agent_idx]->summary;
-	struct km_agent_glance glance = {
-		.busy = km_summary_unpack(km_summary_read(summary)).busy,
-		/* racy: numbers for a person to look at */
-		.served = km_read_racy(&summary->served),
-		.top_hits = km_read_racy(&summary->top_hits),
-		.cache_bytes = km_read_racy(&summary->cache_bytes),
-	};
-
-	return glance;
-}
-
 /* ---- clients ------------------------------------------------------------------ */
 
 int km_client_open(struct km_client **out, struct km_runtime *rt, uint32_t cap)

@@ -132,10 +132,26 @@ uint32_t km_client_in_flight(const struct km_client *client);
 /* A cheap look at one agent while it runs; each number may be stale. */
 struct km_agent_glance {
 	bool busy;
-	uint64_t served, top_hits, cache_bytes;
+	uint64_t served, top_hits, rule_hits, rule_misses, busy_ns, cache_bytes;
+	/* as the dispatcher saw it up to KM_SHOW_EVERY_NS ago */
+	uint32_t queued_nr; /* assigned and not started; at most 65535 */
+	uint64_t wait_ns; /* the sum of their estimates */
+	uint64_t remaining_ns; /* of the request in service, by the agent's estimate; 0 = idle */
 };
+
+/* How often the dispatcher shows its queues. */
+#define KM_SHOW_EVERY_NS (250 * UINT64_C(1000000))
 
 /** km_runtime_glance() - Context: any thread, while the runtime runs. Progress: wait-free. */
 struct km_agent_glance km_runtime_glance(const struct km_runtime *rt, uint32_t agent_idx);
+
+/** km_runtime_waiting() - requests not sent to any agent, when the dispatcher last showed. */
+uint64_t km_runtime_waiting(const struct km_runtime *rt);
+
+/** km_runtime_decisions() - decision_ns so far, by km_hist_glance(). Context: any thread. */
+void km_runtime_decisions(const struct km_runtime *rt, struct km_hist *out);
+
+/** km_runtime_records() - the decision records, until km_runtime_stop(). Context: any thread. */
+const struct km_records *km_runtime_records(const struct km_runtime *rt);
 
 #endif

@@ -69,6 +69,15 @@ struct km_agent {
 	const char *cache_fault;
 };
 
+/* What the dispatcher shows of its queues, for monitors (core/glance.c). */
+struct km_show {
+	_Atomic uint64_t *queue; /* [agent_nr] a word each, so it cannot be torn */
+	_Atomic uint64_t waiting;
+	uint64_t due_ns; /* the next pass over the agents */
+	uint32_t next; /* agent, within a pass */
+	bool empty; /* nothing was inside when the last pass began */
+};
+
 struct km_dispatcher {
 	struct km_types *types;
 	struct km_view *view;
@@ -78,6 +87,7 @@ struct km_dispatcher {
 	uint64_t *folded_version; /* [agent_nr] digest folded last */
 	struct km_hist decision_ns;
 	uint64_t accepted, completed;
+	struct km_show show;
 	pthread_t thread;
 	int start_err;
 	_Atomic bool stop;
@@ -121,6 +131,14 @@ void *km_estimator_main(void *rt);
 
 int km_dispatcher_init(struct km_runtime *rt) KM_MUST_CHECK;
 void km_dispatcher_fini(struct km_runtime *rt);
+
+/** km_show_init(), km_show_fini() - nothing queued; -ENOMEM. */
+int km_show_init(struct km_show *show, uint32_t agent_nr) KM_MUST_CHECK;
+void km_show_fini(struct km_show *show);
+/** km_show_some() - the next agents' queues. Context: the dispatcher, when show.due_ns has come. */
+void km_show_some(struct km_runtime *rt, uint64_t now_ns);
+/** km_show_wait_ns() - how long the dispatcher may sleep before it has to show again. */
+uint64_t km_show_wait_ns(const struct km_runtime *rt);
 
 /** km_dispatch_enter() - begin a turn: a snapshot section, with the estimates of now. */
 void km_dispatch_enter(struct km_runtime *rt);

@@ -20,7 +20,9 @@
 #ifndef KM_CORE_SUMMARY_H
 #define KM_CORE_SUMMARY_H
 
+#include <assert.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "lib/atomic.h"
@@ -33,8 +35,12 @@ struct km_summary {
 	alignas(KM_SHARE_BYTES) _Atomic uint64_t word;
 	_Atomic uint64_t digest_version; /* of the digest published last */
 	/* statistics, for monitors: relaxed */
-	_Atomic uint64_t served, top_hits, cache_bytes, arena_bytes;
+	_Atomic uint64_t served, top_hits, rule_hits, rule_misses;
+	_Atomic uint64_t busy_ns; /* summed processing times */
+	_Atomic uint64_t cache_bytes;
 };
+static_assert(offsetof(struct km_summary, cache_bytes) + sizeof(uint64_t) <= 64,
+	      "all of it rides on the line of the word");
 
 /* What the word says. */
 struct km_summary_state {

@@ -2,6 +2,7 @@
 #include "lib/hist.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 
 static unsigned int bucket_of(uint64_t value)
@@ -30,9 +31,22 @@ void km_hist_init(struct km_hist *hist)
 	hist->min = UINT64_MAX;
 }
 
+/* Relaxed: each bucket has one writer and is a number of its own. */
+static uint64_t get(const struct km_hist *hist, unsigned int idx)
+{
+	return atomic_load_explicit(&hist->bucket[idx], memory_order_relaxed);
+}
+
+static void put(struct km_hist *hist, unsigned int idx, uint64_t nr)
+{
+	atomic_store_explicit(&hist->bucket[idx], nr, memory_order_relaxed);
+}
+
 void km_hist_add(struct km_hist *hist, uint64_t value)
 {
-	hist->bucket[bucket_of(value)]++;
+	unsigned int idx = bucket_of(value);
+
+	put(hist, idx, get(hist, idx) + 1);
 	hist->count++;
 	if (__builtin_add_overflow(hist->sum, value, &hist->sum))
 		hist->sum = UINT64_MAX;
@@ -47,7 +61,7 @@ void km_hist_merge(struct km_hist *into, const struct km_hist *from)
 	unsigned int i;
 
 	for (i = 0; i < KM_HIST_NR; i++)
-		into->bucket[i] += from->bucket[i];
+		put(into, i, get(into, i) + get(from, i));
 	into->count += from->count;
 	if (__builtin_add_overflow(into->sum, from->sum, &into->sum))
 		into->sum = UINT64_MAX;
@@ -55,6 +69,41 @@ void km_hist_merge(struct km_hist *into, const struct km_hist *from)
 		into->min = from->min;
 	if (from->max > into->max)
 		into->max = from->max;
+}
+
+/* Count, min and max as the buckets have them. */
+static void summarise(struct km_hist *hist)
+{
+	unsigned int i;
+
+	hist->count = hist->max = hist->sum = 0;
+	hist->min = UINT64_MAX;
+	for (i = 0; i < KM_HIST_NR; i++) {
+		if (!get(hist, i))
+			continue;
+		if (!hist->count)
+			hist->min = bucket_low(i);
+		hist->count += get(hist, i);
+		hist->max = bucket_low(i);
+	}
+}
+
+void km_hist_glance(const struct km_hist *hist, struct km_hist *out)
+{
+	unsigned int i;
+
+	for (i = 0; i < KM_HIST_NR; i++)
+		put(out, i, get(hist, i));
+	summarise(out);
+}
+
+void km_hist_since(struct km_hist *hist, const struct km_hist *then)
+{
+	unsigned int i;
+
+	for (i = 0; i < KM_HIST_NR; i++)
+		put(hist, i, get(hist, i) - get(then, i));
+	summarise(hist);
 }
 
 uint64_t km_hist_quantile(const struct km_hist *hist, double q)
@@ -70,7 +119,7 @@ uint64_t km_hist_quantile(const struct km_hist *hist, double q)
 	if (rank >= hist->count)
 		return hist->max;
 	for (i = 0; i < KM_HIST_NR; i++) {
-		seen += hist->bucket[i];
+		seen += get(hist, i);
 		if (seen >= rank)
 			break;
 	}

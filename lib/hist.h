@@ -16,9 +16,12 @@
 #define KM_HIST_ERROR (1.0 / (1 << (KM_HIST_BITS - 1)))
 #define KM_HIST_NR ((64 - KM_HIST_BITS + 2) << (KM_HIST_BITS - 1))
 
-/* One writer. 30 KiB; lives in the owner's memory. */
+/*
+ * One writer. 30 KiB; lives in the owner's memory. The buckets are atomic (relaxed)
+ * for km_hist_glance() alone, the rest is the writer's.
+ */
 struct km_hist {
-	uint64_t bucket[KM_HIST_NR];
+	_Atomic uint64_t bucket[KM_HIST_NR];
 	uint64_t count, min, max;
 	uint64_t sum; /* saturates */
 };
@@ -31,6 +34,20 @@ void km_hist_add(struct km_hist *hist, uint64_t value);
 
 /** km_hist_merge() - add all of @from to @into. */
 void km_hist_merge(struct km_hist *into, const struct km_hist *from);
+
+/**
+ * km_hist_glance() - a copy while another thread may be adding.
+ *
+ * Each bucket as it was at some time of the copy; count is their sum, min and max
+ * are edges of buckets. The sum of the values is not copied: the mean is 0.
+ */
+void km_hist_glance(const struct km_hist *hist, struct km_hist *out);
+
+/**
+ * km_hist_since() - take @then out of @hist: what was added since.
+ * @then: an earlier copy of the same histogram; both by km_hist_glance().
+ */
+void km_hist_since(struct km_hist *hist, const struct km_hist *then);
 
 /**
  * km_hist_quantile() - the value at quantile @q.

@@ -51,6 +51,32 @@ static void hist_quantiles_are_within_the_stated_error(void **state)
 	}
 }
 
+static void hist_glances_tell_what_came_between(void **state)
+{
+	static struct km_hist hist, then, now;
+	uint64_t v;
+
+	(void)state;
+	km_hist_init(&hist);
+	km_hist_glance(&hist, &then);
+	km_hist_since(&then, &then);
+	assert_int_equal(then.count, 0);
+	assert_int_equal(km_hist_quantile(&then, .5), 0);
+	for (v = 1; v <= 50; v++)
+		km_hist_add(&hist, v);
+	km_hist_glance(&hist, &then);
+	assert_int_equal(then.count, 50);
+	assert_int_equal(km_hist_quantile(&then, .5), 25);
+	for (v = 51; v <= 60; v++)
+		km_hist_add(&hist, v);
+	km_hist_glance(&hist, &now);
+	km_hist_since(&now, &then);
+	assert_int_equal(now.count, 10);
+	assert_int_equal(km_hist_quantile(&now, 0), 51);
+	assert_int_equal(km_hist_quantile(&now, .5), 55);
+	assert_int_equal(km_hist_quantile(&now, 1), 60);
+}
+
 static void hist_small_values_are_exact(void **state)
 {
 	static struct km_hist hist;
@@ -131,6 +157,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(hist_quantiles_are_within_the_stated_error),
 		cmocka_unit_test(hist_small_values_are_exact),
+		cmocka_unit_test(hist_glances_tell_what_came_between),
 		cmocka_unit_test(options_take_units_and_refuse_bare_numbers),
 		cmocka_unit_test(random_numbers_repeat_and_stay_in_range),
 		cmocka_unit_test(clock_goes_forward_and_agrees_with_a_sleep),

@@ -449,6 +449,67 @@ static void the_records_outlive_the_runtime(void **state)
 	km_records_destroy(records);
 }
 
+/* Look until @nr requests are queued in all, or 10 s are over. Return: their sum of estimates. */
+static uint64_t queued_ns(const struct km_runtime *rt, uint32_t agent_nr, uint32_t nr)
+{
+	uint64_t until_ns = km_clock_ns() + 10 * KM_NS_PER_S, wait_ns;
+	uint32_t i, seen;
+
+	for (;;) {
+		for (i = seen = 0, wait_ns = 0; i < agent_nr; i++) {
+			struct km_agent_glance glance = km_runtime_glance(rt, i);
+
+			assert_true(glance.queued_nr ? glance.wait_ns > 0 : !glance.wait_ns);
+			seen += glance.queued_nr;
+			wait_ns += glance.wait_ns;
+		}
+		if (seen == nr)
+			return wait_ns;
+		assert_true(km_clock_ns() < until_ns);
+		km_snap_quiesce();
+		km_sleep_until_ns(km_clock_ns() + KM_NS_PER_MS);
+	}
+}
+
+static void a_glance_shows_queues_counts_and_decisions(void **state)
+{
+	struct km_runtime_cfg cfg = make_cfg(2);
+	struct km_runtime *rt = start(&cfg);
+	struct km_client *client = open_client(rt, 16);
+	static struct km_hist decisions;
+	struct km_agent_glance glance;
+	struct km_record record;
+	uint32_t i, rules = 0;
+
+	(void)state;
+	pthread_mutex_lock(&gate);
+	for (i = 0; i < 10; i++)
+		assert_int_equal(km_submit(client, &req[i]), 0);
+	assert_true(queued_ns(rt, 2, 8) > 0); /* one is in service on each */
+	for (i = 0; i < 2; i++)
+		assert_true(km_runtime_glance(rt, i).busy);
+	assert_int_equal(km_runtime_waiting(rt), 0);
+	assert_true(km_records_recent(km_runtime_records(rt), 0, &record));
+	assert_int_equal(record.req_id, 9);
+	assert_true(km_records_recent(km_runtime_records(rt), 9, &record));
+	assert_int_equal(record.req_id, 0);
+	assert_false(km_records_recent(km_runtime_records(rt), 10, &record));
+	pthread_mutex_unlock(&gate);
+	assert_int_equal(reap_all(client), 10);
+	assert_int_equal(queued_ns(rt, 2, 0), 0); /* shown although nobody submits any more */
+	km_runtime_decisions(rt, &decisions);
+	assert_int_equal(decisions.count, 10);
+	for (i = 0; i < 2; i++) {
+		glance = km_runtime_glance(rt, i);
+		assert_true(glance.served > 0 && glance.busy_ns > 0 && glance.cache_bytes > 0);
+		assert_true(glance.top_hits <= glance.served);
+		rules += (uint32_t)(glance.rule_hits + glance.rule_misses);
+	}
+	assert_true(rules > 0 && rules % synth.workload.rule_nr == 0);
+	km_client_close(client);
+	stop(rt, 10);
+}
+
 /* ---- the estimates file ------------------------------------------------------------------ */
 
 static void write_text(const char *path, const char *text)
@@ -615,6 +676,7 @@ int main(void)
 		cmocka_unit_test(a_stop_drains_what_is_inside),
 		cmocka_unit_test(slots_beyond_the_budget_are_served_uncached_and_counted),
 		cmocka_unit_test(the_records_outlive_the_runtime),
+		cmocka_unit_test(a_glance_shows_queues_counts_and_decisions),
 		cmocka_unit_test(a_malformed_estimates_file_warns_and_is_left_alone),
 		cmocka_unit_test(estimates_are_saved_at_stop_and_loaded_at_start),
 		cmocka_unit_test(estimates_that_cannot_be_saved_are_told),
