@@ -63,8 +63,9 @@ sim_SRC := costs.c costs_file.c experiment.c figures.c judge.c order.c paper.c s
 tools_SRC := bench.c bench_dispatch.c build.c job.c json.c main.c policy_list.c replay.c run.c run_report.c run_world.c sim.c topo.c trace.c trace_stat.c version.c
 MODULES := lib ring numa alloc cache core place sim
 LIB_SRC := $(foreach m,$(MODULES),$(addprefix $(m)/,$($(m)_SRC)))
-# Benchmarks of perf/ that are part of the command.
-bench_SRC := dispatch_bench.c dispatch_play.c dispatch_rivals.c dispatch_world.c
+# Benchmarks of perf/ that are part of the command, and their options.
+bench_SRC := cache_bench.c dispatch_bench.c dispatch_play.c dispatch_rivals.c dispatch_world.c rows.c
+tools_SRC += bench_cache.c bench_rows.c
 TOOL_SRC := $(addprefix tools/,$(tools_SRC)) $(addprefix perf/,$(bench_SRC))
 
 # Programs that "make check" runs, by the name of their source without .c.
@@ -143,7 +144,7 @@ $(addprefix $(O)/tests/unit/,arena_test slots_test cache_test topo_test estimate
 $(O)/tests/unit/runtime_test: KM_LDFLAGS += \
 	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=pthread_create
 
-$(O)/perf/decision_probe: $(filter-out $(O)/perf/dispatch_bench.o,$(addprefix $(O)/perf/,$(bench_SRC:.c=.o)))
+$(O)/perf/decision_probe: $(addprefix $(O)/perf/,dispatch_play.o dispatch_rivals.o dispatch_world.o)
 
 $(O)/perf/%: $(O)/perf/%.o $(O)/libkamino.a
 	$(call say,LD,$@)

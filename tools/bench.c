@@ -20,6 +20,8 @@ static const struct {
 	const char *name, *summary;
 	int (*run)(int argc, char **argv);
 } benches[] = {
+	{ "cache", "the two-level cache: look-ups, evictions, pins, against a hash table",
+	  km_bench_cache_main },
 	{ "dispatch", "one decision: classified request in, handle in the agent's ring",
 	  km_bench_dispatch_main },
 };

@@ -1,12 +1,68 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """kamino bench: each benchmark for about a second, its document checked; bad input. TAP on stdout."""
+import math
 import os
+import re
 
 import tap
 from tap import Skip, run, run_json
 
 SMALL = ("bench", "dispatch", "--samples", "4000", "--rate", "200k")
+
+
+# Options with which a benchmark takes about a second; "--seconds 1" where nothing is said.
+QUICK = {"dispatch": ("--samples", "4000", "--rate", "200k", "--agents", "1,64")}
+
+
+def names():
+    out, _ = run("bench", "--help")
+    return re.findall(r"^  ([a-z][a-z0-9-]*) +\S", out, re.M)
+
+
+def check_numbers(value, where):
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            check_numbers(inner, where + "." + key)
+    elif isinstance(value, list):
+        for i, inner in enumerate(value):
+            check_numbers(inner, "%s[%d]" % (where, i))
+    elif isinstance(value, float):
+        assert math.isfinite(value), where
+
+
+def check_document(name, doc):
+    assert doc["schema"].startswith("kamino") and doc["command"] == "bench " + name
+    for key in ("cpu", "cores", "memory_bytes", "kernel", "governor", "compiler", "flags", "revision"):
+        assert key in doc["host"], key
+    assert doc["params"] and doc["results"], name
+    check_numbers(doc["results"], name)
+    for result in doc["results"]:
+        for key, value in result.items():
+            if isinstance(value, dict) and "p999" in value:
+                check_hist(value, 1)
+
+
+def each_benchmark_of_the_usage_runs_and_tells():
+    assert len(names()) >= 2 and "dispatch" in names(), names()
+    for name in names():
+        doc, _ = run_json("bench", name, *QUICK.get(name, ("--seconds", "1")))
+        check_document(name, doc)
+
+
+def each_benchmark_of_the_usage_has_help_and_refuses_a_typo():
+    for name in names():
+        out, _ = run("bench", name, "--help")
+        assert "--json" in out and "--seed" in out
+        _, err = run("bench", name, "--jsn", code=2)
+        assert "did you mean" in err, err
+
+
+def cache_counts_the_objects_it_is_told():
+    doc, _ = run_json("bench", "cache", "--seconds", "0.05", "--entries", "128,300", "--rules", "3")
+    assert {r["entries"] for r in doc["results"]} == {128, 300}
+    for result in doc["results"]:
+        assert result["rules"] == 3 and result["checked"] >= result["op_ns"]["samples"]
 
 
 def check_hist(hist, samples):
@@ -79,7 +135,12 @@ def bad_input_is_refused_with_its_reason():
             (("bench", "dispatch", "--cpu", "99999"), "not allowed"),
             (("bench", "dispatch", "--cpu", "0", "--agents-cpu", "0"), "CPU"),
             (("bench", "dispatch", "--sample", "9"), "did you mean"),
+            (("bench", "cache", "--entries", "0"), "objects"),
+            (("bench", "cache", "--entries", "256", "--rules", "0"), "rules"),
+            (("bench", "cache", "--cpu", "99999"), "not allowed"),
+            (("bench", "cache", "--seconds", "0"), "seconds"),
             # more than any memory holds
+            (("bench", "cache", "--entries", "100000000"), "objects"),
             (("bench", "dispatch", "--agents", "400000", "--types", "2000000", "--depth", "1"), "MiB"),
             (("bench", "dispatch", "--agents", "1048576", "--depth", "4000"), "requests inside")):
         out, err = run(*args, code=2)
@@ -99,7 +160,10 @@ def one_cpu_alone_is_enough():
     check_result(doc["results"][0], 4, 20, "latcache-rule", 500)
 
 
-tap.main([every_cell_of_the_lists_is_there_and_checked,
+tap.main([each_benchmark_of_the_usage_runs_and_tells,
+          each_benchmark_of_the_usage_has_help_and_refuses_a_typo,
+          cache_counts_the_objects_it_is_told,
+          every_cell_of_the_lists_is_there_and_checked,
           policies_that_hold_requests_back_are_measured_too,
           depth_and_changed_agents_show,
           text_names_the_units_and_the_timer,
