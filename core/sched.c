@@ -139,7 +139,7 @@ static void assign(struct km_sched *sched, struct km_req *req, uint32_t agent_id
 	km_view_enqueue(sched->view, agent_idx, req->type, req->est_ns);
 	/* Behind a call, so that no field is kept in a register for it. */
 	KM_PROBE(decide, req->id, d->agent_idx, d->wait_ns, d->remaining_ns, d->processing_ns,
-		 d->margin_ns, d->runner_up_idx, d->top_hit, d->rule_hit_nr);
+		 d->margin_ns, d->top_hit, d->runner_up_idx, d->rule_hit_nr);
 	for (part = req->more; part; part = part->more) {
 		bool top_hit;
 		uint8_t rule_hit_nr;

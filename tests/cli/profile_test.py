@@ -53,5 +53,56 @@ def the_page_lists_each_probe_with_as_many_arguments():
     assert listed == PROBES, listed
 
 
+def each_script_names_probes_and_arguments_that_exist():
+    scripts = sorted(glob.glob(os.path.join(ROOT, "perf", "bpftrace", "*.bt")))
+    assert len(scripts) >= 5, scripts
+    for script in scripts:
+        text = read(script)
+        blocks = re.findall(r"^usdt:\$1:(\w+):(\w+)\n(.*?)^}", text, re.M | re.S)
+        assert len(blocks) == text.count("usdt:"), script
+        for provider, name, body in blocks:
+            assert provider == "kamino" and name in PROBES, (script, name)
+            for arg in re.findall(r"\barg(\d+)\b", body):
+                # bpftrace 0.17 reads the first six alone
+                assert int(arg) < min(PROBES[name], 6), (script, name, arg)
+        for name in re.findall(r"(?<=\n \*\t)sudo bpftrace .*", text):
+            assert "perf/bpftrace/" + os.path.basename(script) in name, (script, name)
+    page = read("Documentation", "profiling.md")
+    assert all("`%s`" % os.path.basename(script) in page for script in scripts)
+
+
+def bpftrace(*args):
+    if not shutil.which("bpftrace"):
+        raise Skip("bpftrace is missing")
+    if os.geteuid():
+        raise Skip("bpftrace wants root")
+    if not has_probes():
+        raise Skip("built without probes")
+    return subprocess.run(["bpftrace", *args], capture_output=True, text=True, check=False, timeout=300)
+
+
+def bpftrace_takes_each_script():
+    for script in glob.glob(os.path.join(ROOT, "perf", "bpftrace", "*.bt")):
+        done = bpftrace("-d", script, KAMINO)
+        assert done.returncode == 0 and "WARNING" not in done.stderr, (script, done.stderr)
+
+
+def each_request_is_seen_at_every_stage():
+    """Attached to a run whose load is set, so that it has no calibration."""
+    done = bpftrace(os.path.join(ROOT, "perf", "bpftrace", "stages.bt"), KAMINO, "-c",
+                    KAMINO + " run --requests 300 --servers 1000 --agents 2 --compress 20000")
+    if "Attaching" not in done.stdout + done.stderr or "BPF" in done.stderr:
+        raise Skip("bpftrace may not attach here")
+    seen = {}
+    for name, bars in re.findall(r"@(\w+): \n((?:[\[(].*\n)+)", done.stdout):
+        seen[name] = sum(int(nr) for nr in re.findall(r"^[\[(].*[\])] +(\d+) \|", bars, re.M))
+    assert seen["submit_to_complete"] == 300 and seen["submit_to_classify"] == 300, (seen, done.stderr)
+    assert seen["enqueue_to_dequeue"] == 300 and seen["commit_to_complete"] == 300, seen
+    assert seen["dequeue_to_hit"] + seen["dequeue_to_miss"] == 300, seen
+
+
 tap.main([every_hand_over_has_its_probe_with_all_arguments,
-          the_page_lists_each_probe_with_as_many_arguments])
+          the_page_lists_each_probe_with_as_many_arguments,
+          each_script_names_probes_and_arguments_that_exist,
+          bpftrace_takes_each_script,
+          each_request_is_seen_at_every_stage])
