@@ -77,7 +77,17 @@ PERF := rules_probe slots_probe decision_probe
 # Programs that "make fuzz" runs.
 FUZZ := formats_fuzz
 # Scripts that "make check" runs; they print TAP and find the binary in $$KAMINO.
-SCRIPTS := tests/cli/sim_test.sh tests/cli/run_test.py scripts/check-litmus.sh tests/cli/topo_test.sh tests/cli/bench_test.py tests/cli/job_test.py tests/cli/trace_test.py tests/cli/profile_test.py scripts/check-instructions.sh
+SCRIPTS := \
+	tests/cli/bench_test.py \
+	tests/cli/compare_test.py \
+	tests/cli/job_test.py \
+	tests/cli/profile_test.py \
+	tests/cli/run_test.py \
+	tests/cli/sim_test.sh \
+	tests/cli/topo_test.sh \
+	tests/cli/trace_test.py \
+	scripts/check-instructions.sh \
+	scripts/check-litmus.sh
 
 TESTS := $(addprefix $(O)/tests/unit/,$(UNIT)) $(addprefix $(O)/tests/model/,$(MODEL))
 STRESS_TESTS := $(addprefix $(O)/tests/stress/,$(STRESS))
@@ -85,7 +95,7 @@ LIB_OBJ := $(LIB_SRC:%.c=$(O)/%.o)
 TOOL_OBJ := $(TOOL_SRC:%.c=$(O)/%.o)
 
 # ---- rules -----------------------------------------------------------------
-.PHONY: all perf deps demo check check-run check-san check-zone stress check-breaks lint format \
+.PHONY: all perf bench-compare deps demo check check-run check-san check-zone stress check-breaks lint format \
 	install clean help
 .DEFAULT_GOAL := all
 .SECONDARY:
@@ -151,6 +161,10 @@ $(O)/perf/%: $(O)/perf/%.o $(O)/libkamino.a
 	$(Q)$(CC) $(KM_CFLAGS) $(CFLAGS) $(KM_LDFLAGS) $(LDFLAGS) $^ $(LIBS) -o $@
 
 perf: $(addprefix $(O)/perf/,$(PERF)) ## the measuring programs
+
+bench-compare: all ## is this tree faster than BASE=revision? BENCH=dispatch ARGS= PAIRS=10
+	$(Q)CC='$(CC)' CFLAGS='$(CFLAGS)' perf/compare.sh '$(O)' '$(or $(BASE),HEAD)' --pairs $(or $(PAIRS),10) \
+		-- bench $(or $(BENCH),dispatch) $(ARGS)
 
 check: ## installs what is missing, builds, runs all tests
 	$(Q)scripts/deps.sh check
