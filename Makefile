@@ -64,8 +64,8 @@ tools_SRC := bench.c bench_dispatch.c build.c job.c json.c main.c policy_list.c 
 MODULES := lib ring numa alloc cache core place sim
 LIB_SRC := $(foreach m,$(MODULES),$(addprefix $(m)/,$($(m)_SRC)))
 # Benchmarks of perf/ that are part of the command, and their options.
-bench_SRC := cache_bench.c dispatch_bench.c dispatch_play.c dispatch_rivals.c dispatch_world.c rows.c
-tools_SRC += bench_cache.c bench_rows.c
+bench_SRC := cache_bench.c classify_bench.c dispatch_bench.c dispatch_play.c dispatch_rivals.c dispatch_world.c rows.c sim_bench.c
+tools_SRC += bench_cache.c bench_classify.c bench_rows.c bench_sim.c
 TOOL_SRC := $(addprefix tools/,$(tools_SRC)) $(addprefix perf/,$(bench_SRC))
 
 # Programs that "make check" runs, by the name of their source without .c.

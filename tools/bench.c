@@ -22,8 +22,11 @@ static const struct {
 } benches[] = {
 	{ "cache", "the two-level cache: look-ups, evictions, pins, against a hash table",
 	  km_bench_cache_main },
+	{ "classify", "a request's traits to its type: known, new, evicted",
+	  km_bench_classify_main },
 	{ "dispatch", "one decision: classified request in, handle in the agent's ring",
 	  km_bench_dispatch_main },
+	{ "sim", "requests a second that the simulator serves on one core", km_bench_sim_main },
 };
 
 /* ---- what benchmarks share ------------------------------------------------------ */

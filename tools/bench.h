@@ -14,9 +14,11 @@
 
 #define KM_BENCH_LIST_MAX 32 /* numbers in one option */
 
-/* One benchmark's own command line; argv[0] is its name. Return: an exit code. */
+/* Each benchmark's own command line; argv[0] is its name. Return: an exit code. */
 int km_bench_cache_main(int argc, char **argv);
+int km_bench_classify_main(int argc, char **argv);
 int km_bench_dispatch_main(int argc, char **argv);
+int km_bench_sim_main(int argc, char **argv);
 
 /**
  * km_bench_parse_list() - the numbers of "--name 1,4,16".

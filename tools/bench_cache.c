@@ -4,15 +4,12 @@
  */
 #include "core/type.h"
 #include "perf/cache_bench.h"
-#include "perf/dispatch_bench.h"
 #include "tools/bench_rows.h"
 #include "tools/verbs.h"
 
 int km_bench_cache_main(int argc, char **argv)
 {
-	struct km_bench_common common = {
-		.seconds = 3, .seed = 1, .cpu = KM_BENCH_ANY_CPU, .other_cpu = KM_BENCH_ANY_CPU
-	};
+	struct km_bench_common common = KM_BENCH_COMMON(3);
 	const char *entries = "256,4096,65536";
 	uint64_t rules = 20;
 	const struct km_opt opts[] = {

@@ -9,7 +9,6 @@
 
 #include "lib/snap.h"
 #include "numa/topo.h"
-#include "perf/dispatch_bench.h"
 #include "tools/verbs.h"
 
 /* Where rows go. */
@@ -121,7 +120,7 @@ static void print_col(const struct km_bench_col *col)
 		if (isnan(col->real))
 			printf(" %*s", WIDTH, "-");
 		else
-			printf(" %*.*g", WIDTH, fabs(col->real) < 100 ? 3 : 6, col->real);
+			printf(fabs(col->real) < 1000 ? " %*.3g" : " %*.0f", WIDTH, col->real);
 		break;
 	case KM_BENCH_P50:
 		print_ns(km_bench_p50_ns(col->times));

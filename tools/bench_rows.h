@@ -6,6 +6,7 @@
 #define KM_TOOLS_BENCH_ROWS_H
 
 #include "lib/opts.h"
+#include "perf/dispatch_bench.h"
 #include "perf/rows.h"
 #include "tools/bench.h"
 
@@ -14,6 +15,12 @@ struct km_bench_common {
 	uint64_t seed, cpu, other_cpu;
 	bool json, help;
 };
+
+#define KM_BENCH_COMMON(measure_s)                                          \
+	{                                                                   \
+		.seconds = (measure_s), .seed = 1, .cpu = KM_BENCH_ANY_CPU, \
+		.other_cpu = KM_BENCH_ANY_CPU                               \
+	}
 
 /* The options that all of them have; @c is a struct km_bench_common with its defaults. */
 #define KM_BENCH_COMMON_OPTS(c)                                                                    \

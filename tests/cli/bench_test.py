@@ -65,6 +65,26 @@ def cache_counts_the_objects_it_is_told():
         assert result["rules"] == 3 and result["checked"] >= result["op_ns"]["samples"]
 
 
+def the_share_of_known_types_is_what_the_ids_allow():
+    doc, _ = run_json("bench", "classify", "--seconds", "0.05", "--types", "64,500", "--rules", "5")
+    for result in doc["results"]:
+        assert result["rules"] == 5 and result["types"] in (64, 500)
+        want = {"plain table": None, "known": 1, "new": 0, "evicted": 0}
+        if result["what"] == "mixed":  # ids for a quarter, of the popular
+            assert 0.25 < result["known_share"] < 1
+        else:
+            assert result["known_share"] == want[result["what"]]
+
+
+def a_simulation_is_the_same_each_time_and_another_with_another_seed():
+    args = ("bench", "sim", "--seconds", "0.01", "--requests", "2000", "--policy", "random,latcache-request")
+    docs = [run_json(*args, "--seed", seed)[0]["results"] for seed in ("1", "1", "2")]
+    sums = [[result["checksum"] for result in results] for results in docs]
+    assert sums[0] == sums[1] and not set(sums[0]) & set(sums[2]), sums
+    request = [r for r in docs[0] if r["what"] == "latcache-request"][0]
+    assert request["aim_per_s"] == 5e6 and request["requests_per_s"] > 0
+
+
 def check_hist(hist, samples):
     assert set(hist) >= {"min", "p50", "p90", "p99", "p999", "max", "samples"}, hist
     assert hist["samples"] >= samples, hist
@@ -139,6 +159,11 @@ def bad_input_is_refused_with_its_reason():
             (("bench", "cache", "--entries", "256", "--rules", "0"), "rules"),
             (("bench", "cache", "--cpu", "99999"), "not allowed"),
             (("bench", "cache", "--seconds", "0"), "seconds"),
+            (("bench", "classify", "--types", "0"), "types"),
+            (("bench", "sim", "--agents", "0"), "agents"),
+            (("bench", "sim", "--zone", "zone33"), "did you mean 'zone3'"),
+            (("bench", "sim", "--policy", "latcache-rul"), "did you mean 'latcache-rule'"),
+            (("bench", "sim", "--requests", "90000000"), "the zone's day has only"),
             # more than any memory holds
             (("bench", "cache", "--entries", "100000000"), "objects"),
             (("bench", "dispatch", "--agents", "400000", "--types", "2000000", "--depth", "1"), "MiB"),
@@ -163,6 +188,8 @@ def one_cpu_alone_is_enough():
 tap.main([each_benchmark_of_the_usage_runs_and_tells,
           each_benchmark_of_the_usage_has_help_and_refuses_a_typo,
           cache_counts_the_objects_it_is_told,
+          the_share_of_known_types_is_what_the_ids_allow,
+          a_simulation_is_the_same_each_time_and_another_with_another_seed,
           every_cell_of_the_lists_is_there_and_checked,
           policies_that_hold_requests_back_are_measured_too,
           depth_and_changed_agents_show,
