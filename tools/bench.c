@@ -27,6 +27,8 @@ static const struct {
 	{ "dispatch", "one decision: classified request in, handle in the agent's ring",
 	  km_bench_dispatch_main },
 	{ "sim", "requests a second that the simulator serves on one core", km_bench_sim_main },
+	{ "slots", "memory of a cache slot: new, recycled, against mmap and malloc",
+	  km_bench_slots_main },
 };
 
 /* ---- what benchmarks share ------------------------------------------------------ */

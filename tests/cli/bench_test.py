@@ -85,6 +85,16 @@ def a_simulation_is_the_same_each_time_and_another_with_another_seed():
     assert request["aim_per_s"] == 5e6 and request["requests_per_s"] > 0
 
 
+def only_recycled_slots_fault_no_page():
+    doc, _ = run_json("bench", "slots", "--seconds", "0.01", "--mib", "4,16")
+    for result in doc["results"]:
+        pages = result["mib"] * 256
+        if result["what"] == "slot, recycled":
+            assert result["faults_least"] == 0, result
+        elif result["what"] in ("slot, new", "mmap") and result["page_bytes"] == 4096:
+            assert result["faults_least"] >= pages, result
+
+
 def check_hist(hist, samples):
     assert set(hist) >= {"min", "p50", "p90", "p99", "p999", "max", "samples"}, hist
     assert hist["samples"] >= samples, hist
@@ -161,6 +171,8 @@ def bad_input_is_refused_with_its_reason():
             (("bench", "cache", "--seconds", "0"), "seconds"),
             (("bench", "classify", "--types", "0"), "types"),
             (("bench", "sim", "--agents", "0"), "agents"),
+            (("bench", "slots", "--mib", "0"), "--mib"),
+            (("bench", "slots", "--mib", "1000000"), "MiB are available"),
             (("bench", "sim", "--zone", "zone33"), "did you mean 'zone3'"),
             (("bench", "sim", "--policy", "latcache-rul"), "did you mean 'latcache-rule'"),
             (("bench", "sim", "--requests", "90000000"), "the zone's day has only"),
@@ -190,6 +202,7 @@ tap.main([each_benchmark_of_the_usage_runs_and_tells,
           cache_counts_the_objects_it_is_told,
           the_share_of_known_types_is_what_the_ids_allow,
           a_simulation_is_the_same_each_time_and_another_with_another_seed,
+          only_recycled_slots_fault_no_page,
           every_cell_of_the_lists_is_there_and_checked,
           policies_that_hold_requests_back_are_measured_too,
           depth_and_changed_agents_show,
