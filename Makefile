@@ -61,6 +61,8 @@ place_SRC := csv.c dict.c import_csv.c import_sqlite.c inventory.c res.c rules.c
 	agent.c audit.c consolidate.c kernels.c objects.c place.c preload.c rule_bind.c rule_eval.c serve.c store_memory.c view.c
 sim_SRC := costs.c costs_file.c experiment.c figures.c judge.c order.c paper.c serve.c sim.c sweep.c trace_source.c zone.c zone_file.c zones.c
 tools_SRC := bench.c bench_dispatch.c build.c job.c json.c main.c policy_list.c replay.c run.c run_report.c run_world.c sim.c topo.c trace.c trace_stat.c version.c
+tools_SRC += report.c report_bench.c report_chart.c report_css.c report_doc.c report_html.c report_paper.c report_plot.c \
+	report_runs.c report_script.c
 MODULES := lib ring numa alloc cache core place sim
 LIB_SRC := $(foreach m,$(MODULES),$(addprefix $(m)/,$($(m)_SRC)))
 # Benchmarks of perf/ that are part of the command, and their options.
@@ -82,6 +84,7 @@ SCRIPTS := \
 	tests/cli/compare_test.py \
 	tests/cli/job_test.py \
 	tests/cli/profile_test.py \
+	tests/cli/report_test.py \
 	tests/cli/run_test.py \
 	tests/cli/sim_test.sh \
 	tests/cli/topo_test.sh \
@@ -181,11 +184,13 @@ check-san: all $(TESTS) $(STRESS_TESTS) ## the same under SAN=, each stress test
 check-zone: all ## the real sample (KAMINO_DATA) and a million servers, audited
 	$(Q)KAMINO=$(O)/kamino prove --exec scripts/run-tap.sh --timer --verbose tests/zone/zone_test.py
 
-demo: ## installs what is missing, builds, serves the built-in zone under every policy
+demo: ## installs what is missing, builds, serves the built-in zone under every policy; a report
 	$(Q)scripts/deps.sh
 	$(Q)$(MAKE) -j$(JOBS) all
 	$(Q)$(O)/kamino run --policy all --json-out $(O)/demo.json
+	$(Q)$(O)/kamino report $(O)/demo.json -o $(O)/demo.html
 	@echo; echo "the same as one JSON document: $(O)/demo.json"
+	@echo "as a page with pictures: $(O)/demo.html"
 
 stress: $(STRESS_TESTS) ## the contended tests, SECS= seconds each (10)
 	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP SECS=$${SECS:-10} prove --exec scripts/run-tap.sh --timer $(STRESS_TESTS)

@@ -41,6 +41,7 @@ build_packages() {
 		zlib1g-dev        compressed traces
 		libsqlite3-dev    importer of the packing trace
 		systemtap-sdt-dev trace points (optional)
+		gnuplot-nox       draws the pictures of reports
 	LIST
 }
 
@@ -52,6 +53,7 @@ check_packages() {
 		spin              model checker of the lock-free parts
 		valgrind          memory checker
 		python3           checks JSON in the tests of the command
+		chromium          lays out reports in a test
 	LIST
 }
 

@@ -10,6 +10,7 @@
 #include <jansson.h>
 
 #include "lib/base.h"
+#include "lib/diag.h"
 #include "lib/hist.h"
 
 #define KM_JSON_SCHEMA "kamino/1"
@@ -38,5 +39,21 @@ int km_json_print(json_t *doc, FILE *to) KM_MUST_CHECK;
 
 /** km_json_us() - {mean, p50, p90, p99, max} of nanoseconds, in microseconds. NULL: no memory. */
 json_t *km_json_us(const struct km_hist *hist);
+
+/**
+ * km_json_quantiles_us() - whole distributions, for pictures: {at, latency, wait, processing}.
+ * @latency: as @wait and @processing in nanoseconds; told in microseconds.
+ * Return: arrays of one length, at[i] being 0..1; NULL: no memory.
+ */
+json_t *km_json_quantiles_us(const struct km_hist *latency, const struct km_hist *wait,
+			     const struct km_hist *processing);
+
+/**
+ * km_json_load() - read one document.
+ * @path: "-" is the standard input.
+ * @doc: set on success only; release with json_decref().
+ * Return: 0; -errno with the reason and, when it is not JSON, the place in @diag.
+ */
+int km_json_load(json_t **doc, const char *path, struct km_diag *diag) KM_MUST_CHECK;
 
 #endif

@@ -21,6 +21,8 @@ static const struct verb {
 	{ "sim", "a zone in virtual time, every policy; the paper's evaluation", km_verb_sim,
 	  true },
 	{ "bench", "what the pieces cost, beside their rivals and floors", km_verb_bench, true },
+	{ "report", "one HTML page of what run, sim and bench wrote with --json", km_verb_report,
+	  false },
 	{ "topo", "this machine, or a pretended one, and which thread runs where", km_verb_topo,
 	  false },
 	{ "trace", "make traces and fleets, and look into them", km_verb_trace, false },

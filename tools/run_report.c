@@ -241,6 +241,8 @@ static json_t *outcome_json(const struct run_world *w, const struct run_outcome 
 	json_object_set_new(doc, "latency_us", km_json_us(&r->latency_ns));
 	json_object_set_new(doc, "wait_us", km_json_us(&r->wait_ns));
 	json_object_set_new(doc, "processing_us", km_json_us(&r->processing_ns));
+	json_object_set_new(doc, "quantiles_us",
+			    km_json_quantiles_us(&r->latency_ns, &r->wait_ns, &r->processing_ns));
 	json_object_set_new(doc, "top_hit_rate", json_real(ratio(r->top_hits, r->measured)));
 	json_object_set_new(doc, "rule_hit_rate",
 			    json_real(ratio(r->rule_hits, r->rule_hits + r->rule_misses)));

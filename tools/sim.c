@@ -313,6 +313,8 @@ static json_t *point_json(const struct km_sim_point *p)
 	json_object_set_new(doc, "latency_us", km_json_us(&r->latency));
 	json_object_set_new(doc, "wait_us", km_json_us(&r->wait));
 	json_object_set_new(doc, "processing_us", km_json_us(&r->processing));
+	json_object_set_new(doc, "quantiles_us",
+			    km_json_quantiles_us(&r->latency, &r->wait, &r->processing));
 	json_object_set_new(doc, "top_hit_rate", json_real(ratio(r->top_hits, r->measured)));
 	json_object_set_new(doc, "rule_hit_rate",
 			    json_real(ratio(r->rule_hits, r->rule_hits + r->rule_misses)));

@@ -19,6 +19,7 @@ enum {
 };
 
 int km_verb_bench(int argc, char **argv);
+int km_verb_report(int argc, char **argv);
 int km_verb_run(int argc, char **argv);
 int km_verb_sim(int argc, char **argv);
 int km_verb_topo(int argc, char **argv);

@@ -1,0 +1,550 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * tools/report_html.c - text, numbers and tables of the page, its head and foot.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+
+#include "tools/build.h"
+#include "tools/report_css.h"
+#include "tools/report_internal.h"
+
+#define TEXT_BYTES_MAX 400
+/* Results of a document that stand beside each other; more stand below each other. */
+#define BESIDE_MAX 10
+#define DEPTH_MAX 6
+#define PATH_BYTES 256
+
+void report_html(FILE *to, const char *text)
+{
+	char cut[TEXT_BYTES_MAX];
+	const char *c;
+
+	report_name(cut, sizeof(cut), text);
+	for (c = cut; *c; c++) {
+		switch (*c) {
+		case '&':
+			fputs("&amp;", to);
+			break;
+		case '<':
+			fputs("&lt;", to);
+			break;
+		case '>':
+			fputs("&gt;", to);
+			break;
+		case '"':
+			fputs("&quot;", to);
+			break;
+		case '\'':
+			fputs("&#39;", to);
+			break;
+		default:
+			/* Control characters are allowed in JSON and not in HTML. */
+			fputc((unsigned char)*c < 0x20 || *c == 0x7f ? ' ' : *c, to);
+		}
+	}
+}
+
+const char *report_format(double value, char *text, size_t text_bytes)
+{
+	if (isnan(value))
+		snprintf(text, text_bytes, "-");
+	else if (fabs(value) >= 1000 && fabs(value) < 1e15)
+		snprintf(text, text_bytes, "%.0f", value);
+	else
+		snprintf(text, text_bytes, "%.4g", value);
+	return text;
+}
+
+/* ---- tables --------------------------------------------------------------------- */
+
+void report_table_open(FILE *to, const char *caption, const char *const *heads)
+{
+	fputs("<div class=\"scroll\" tabindex=\"0\"><table>", to);
+	if (caption) {
+		fputs("<caption>", to);
+		report_html(to, caption);
+		fputs("</caption>", to);
+	}
+	fputs("<thead><tr>", to);
+	for (; *heads; heads++) {
+		/* A leading blank: a column of texts. */
+		fputs(**heads == ' ' ? "<th class=\"t\" scope=\"col\">" : "<th scope=\"col\">", to);
+		report_html(to, *heads + (**heads == ' '));
+		fputs("</th>", to);
+	}
+	fputs("</tr></thead>\n<tbody>\n", to);
+}
+
+void report_table_close(FILE *to)
+{
+	fputs("</tbody></table></div>\n", to);
+}
+
+void report_cell(FILE *to, double value)
+{
+	char text[32];
+
+	fprintf(to, "<td>%s</td>", isnan(value) ? "" : report_format(value, text, sizeof(text)));
+}
+
+void report_cell_text(FILE *to, const char *text)
+{
+	fputs("<td class=\"t\">", to);
+	report_html(to, text);
+	fputs("</td>", to);
+}
+
+void report_cell_head(FILE *to, const char *text)
+{
+	fputs("<th scope=\"row\">", to);
+	report_html(to, text);
+	fputs("</th>", to);
+}
+
+/* ---- every number ----------------------------------------------------------------- */
+
+/* As the document has it. */
+static void scalar(FILE *to, const json_t *value)
+{
+	switch (json_typeof(value)) {
+	case JSON_INTEGER:
+		fprintf(to, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+		break;
+	case JSON_REAL:
+		fprintf(to, "%.12g", json_real_value(value));
+		break;
+	case JSON_STRING:
+		report_html(to, json_string_value(value));
+		break;
+	case JSON_TRUE:
+		fputs("yes", to);
+		break;
+	case JSON_FALSE:
+		fputs("no", to);
+		break;
+	case JSON_NULL:
+		fputs("-", to);
+		break;
+	case JSON_OBJECT:
+	case JSON_ARRAY:
+		fputs("(nested too deep)", to);
+		break;
+	}
+}
+
+static bool is_scalar(const json_t *value)
+{
+	return value && !json_is_object(value) && !json_is_array(value);
+}
+
+/* A list of plain values is one cell. */
+static bool is_flat_list(const json_t *value)
+{
+	const json_t *member;
+	size_t i;
+
+	if (!json_is_array(value))
+		return false;
+	json_array_foreach((json_t *)value, i, member) if (!is_scalar(member)) return false;
+	return true;
+}
+
+/* Adds each plain value and each list of them below @value to @flat, by its path. */
+static void flatten(json_t *flat, const char *path, json_t *value, uint32_t depth)
+{
+	char name[REPORT_NAME_MAX], longer[2 * PATH_BYTES], cut[PATH_BYTES];
+	const char *key;
+	json_t *member;
+	size_t i;
+
+	if (is_scalar(value) || is_flat_list(value) || depth == DEPTH_MAX) {
+		json_object_set(flat, path, value);
+		return;
+	}
+	json_array_foreach(value, i, member)
+	{
+		snprintf(longer, sizeof(longer), "%s[%zu]", path, i);
+		report_name(cut, sizeof(cut), longer);
+		flatten(flat, cut, member, depth + 1);
+	}
+	json_object_foreach(value, key, member)
+	{
+		report_name(name, sizeof(name), key);
+		snprintf(longer, sizeof(longer), "%s%s%s", path, *path ? "." : "", name);
+		report_name(cut, sizeof(cut), longer);
+		flatten(flat, cut, member, depth + 1);
+	}
+}
+
+static void value_cell(FILE *to, const json_t *value)
+{
+	const json_t *member;
+	size_t i;
+
+	if (!value) {
+		fputs("<td></td>", to);
+		return;
+	}
+	fputs(json_is_number(value) ? "<td>" : "<td class=\"t\">", to);
+	if (is_flat_list(value)) {
+		json_array_foreach((json_t *)value, i, member)
+		{
+			fputs(i ? ", " : "", to);
+			scalar(to, member);
+		}
+	} else {
+		scalar(to, value);
+	}
+	fputs("</td>", to);
+}
+
+/* What a column or row of one result is called. */
+static void result_name(const json_t *result, size_t nr, char *name, size_t name_bytes)
+{
+	const char *policy = report_text(result, "policy");
+	char text[256];
+
+	if (*policy)
+		snprintf(text, sizeof(text), "%zu: %.200s", nr + 1, policy);
+	else
+		snprintf(text, sizeof(text), "%zu", nr + 1);
+	report_name(name, name_bytes, text);
+}
+
+/* The results beside each other: a row a key. Lists are left to lists_table(). */
+static void keys_table(FILE *to, const json_t *results, json_t *keys, json_t *flats)
+{
+	char name[REPORT_NAME_MAX];
+	json_t *flat, *of_key, *result;
+	const char *key;
+	size_t i;
+
+	fputs("<div class=\"scroll\" tabindex=\"0\"><table><thead><tr><th scope=\"col\">key</th>",
+	      to);
+	json_array_foreach((json_t *)results, i, result)
+	{
+		result_name(result, i, name, sizeof(name));
+		fputs("<th scope=\"col\">", to);
+		report_html(to, name);
+		fputs("</th>", to);
+	}
+	fputs("</tr></thead>\n<tbody>\n", to);
+	json_object_foreach(keys, key, of_key)
+	{
+		if (json_is_array(of_key))
+			continue;
+		fputs("<tr>", to);
+		report_cell_head(to, key);
+		json_array_foreach(flats, i, flat) value_cell(to, json_object_get(flat, key));
+		fputs("</tr>\n", to);
+	}
+	report_table_close(to);
+}
+
+/* The results below each other: a column a key. */
+static void rows_table(FILE *to, const json_t *results, json_t *keys, json_t *flats)
+{
+	json_t *flat, *of_key;
+	const char *key;
+	size_t i;
+
+	(void)results;
+	fputs("<div class=\"scroll\" tabindex=\"0\"><table><thead><tr><th scope=\"col\">nr</th>",
+	      to);
+	json_object_foreach(keys, key, of_key)
+	{
+		if (json_is_array(of_key))
+			continue;
+		fputs("<th scope=\"col\">", to);
+		report_html(to, key);
+		fputs("</th>", to);
+	}
+	fputs("</tr></thead>\n<tbody>\n", to);
+	json_array_foreach(flats, i, flat)
+	{
+		fprintf(to, "<tr><th scope=\"row\">%zu</th>", i + 1);
+		json_object_foreach(keys, key, of_key) if (!json_is_array(of_key))
+			value_cell(to, json_object_get(flat, key));
+		fputs("</tr>\n", to);
+	}
+	report_table_close(to);
+}
+
+/* Lists: a row each, the members in one cell. */
+static void lists_table(FILE *to, const json_t *results, json_t *keys, json_t *flats)
+{
+	static const char *const heads[] = { "result", " key", " values", NULL };
+	char name[REPORT_NAME_MAX];
+	json_t *flat, *of_key, *value;
+	const char *key;
+	size_t i, nr = 0;
+
+	json_object_foreach(keys, key, of_key) nr += json_is_array(of_key);
+	if (!nr)
+		return;
+	fputs("<details><summary>Lists: distributions, series</summary>\n", to);
+	report_table_open(to, NULL, heads);
+	json_array_foreach(flats, i, flat)
+	{
+		result_name(json_array_get(results, i), i, name, sizeof(name));
+		json_object_foreach(keys, key, of_key)
+		{
+			value = json_object_get(flat, key);
+			if (!json_is_array(of_key) || !value)
+				continue;
+			fputs("<tr>", to);
+			report_cell_head(to, name);
+			report_cell_text(to, key);
+			value_cell(to, value);
+			fputs("</tr>\n", to);
+		}
+	}
+	report_table_close(to);
+	fputs("</details>\n", to);
+}
+
+static void numbers_of(struct report *rep, const struct report_doc *doc)
+{
+	json_t *flats = json_array(), *keys = json_object(), *result, *flat;
+	size_t i;
+
+	json_array_foreach(doc->results, i, result)
+	{
+		flat = json_object();
+		flatten(flat, "", result, 0);
+		json_object_update_missing(keys, flat);
+		if (json_array_append_new(flats, flat))
+			report_fail(rep, -ENOMEM, "out of memory");
+	}
+	fprintf(rep->page, "<h3>%s: ", doc->tag);
+	report_html(rep->page, doc->path);
+	fputs("</h3>\n", rep->page);
+	if (json_array_size(doc->results) <= BESIDE_MAX)
+		keys_table(rep->page, doc->results, keys, flats);
+	else
+		rows_table(rep->page, doc->results, keys, flats);
+	lists_table(rep->page, doc->results, keys, flats);
+	json_decref(keys);
+	json_decref(flats);
+}
+
+void report_numbers(struct report *rep)
+{
+	uint32_t i;
+
+	fputs("<section id=\"numbers\"><h2>All numbers</h2>\n"
+	      "<p class=\"note\">As the documents have them; a unit is the last part of a key's name."
+	      "</p>\n",
+	      rep->page);
+	for (i = 0; i < rep->doc_nr; i++)
+		numbers_of(rep, &rep->doc[i]);
+	fputs("</section>\n", rep->page);
+}
+
+/* ---- what was read ------------------------------------------------------------------ */
+
+static void row_of(struct report *rep, const char *head, const char *in, const char *key)
+{
+	json_t *json, *value;
+	uint32_t i;
+
+	fputs("<tr>", rep->page);
+	report_cell_head(rep->page, head);
+	for (i = 0; i < rep->doc_nr; i++) {
+		json = rep->doc[i].json;
+		value = json_object_get(in ? json_object_get(json, in) : json, key);
+		fputs("<td class=\"t\">", rep->page);
+		if (is_scalar(value))
+			scalar(rep->page, value);
+		fputs("</td>", rep->page);
+	}
+	fputs("</tr>\n", rep->page);
+}
+
+/* The parameters of all documents, each key once. */
+static void rows_of_params(struct report *rep)
+{
+	json_t *keys = json_object(), *flat[REPORT_DOCS_MAX], *of_key;
+	const char *key;
+	uint32_t i;
+
+	for (i = 0; i < rep->doc_nr; i++) {
+		flat[i] = json_object();
+		flatten(flat[i], "", rep->doc[i].params, 0);
+		json_object_update_missing(keys, flat[i]);
+	}
+	json_object_foreach(keys, key, of_key)
+	{
+		fputs("<tr>", rep->page);
+		report_cell_head(rep->page, key);
+		for (i = 0; i < rep->doc_nr; i++)
+			value_cell(rep->page, json_object_get(flat[i], key));
+		fputs("</tr>\n", rep->page);
+	}
+	for (i = 0; i < rep->doc_nr; i++)
+		json_decref(flat[i]);
+	json_decref(keys);
+}
+
+static void documents_head(struct report *rep, const char *first)
+{
+	uint32_t i;
+
+	fprintf(rep->page,
+		"<div class=\"scroll\" tabindex=\"0\"><table><thead><tr><th scope=\"col\">%s</th>",
+		first);
+	for (i = 0; i < rep->doc_nr; i++) {
+		fprintf(rep->page, "<th class=\"t\" scope=\"col\">%s: ", rep->doc[i].tag);
+		report_html(rep->page, rep->doc[i].path);
+		fputs("</th>", rep->page);
+	}
+	fputs("</tr></thead>\n<tbody>\n", rep->page);
+}
+
+/* Whether a member of host differs between documents. */
+static bool differs(const struct report *rep, const char *key)
+{
+	uint32_t i;
+
+	for (i = 1; i < rep->doc_nr; i++)
+		if (strcmp(report_text(rep->doc[0].host, key), report_text(rep->doc[i].host, key)))
+			return true;
+	return false;
+}
+
+static void warnings(struct report *rep)
+{
+	uint32_t i;
+
+	if (differs(rep, "cpu") || differs(rep, "kernel") || differs(rep, "flags"))
+		fputs("<p class=\"warn\">These documents come from different machines or builds: "
+		      "compare ratios within one, not times across them.</p>\n",
+		      rep->page);
+	else if (differs(rep, "revision"))
+		fputs("<p class=\"warn\">These documents come from different revisions.</p>\n",
+		      rep->page);
+	for (i = 0; i < rep->doc_nr; i++) {
+		const char *revision = report_text(rep->doc[i].host, "revision");
+
+		if (!strstr(revision, "-dirty"))
+			continue;
+		fputs("<p class=\"warn\">A revision that ends in -dirty is no commit: nobody else "
+		      "can build the same.</p>\n",
+		      rep->page);
+		break;
+	}
+}
+
+void report_documents(struct report *rep)
+{
+	static const struct {
+		const char *head, *in, *key;
+	} rows[] = {
+		{ "command", NULL, "command" },
+		{ "as given", "host", "command_line" },
+		{ "made at (UTC)", "host", "made_at" },
+		{ "revision", "host", "revision" },
+		{ "version", "host", "version" },
+		{ "seed", "params", "seed" },
+		{ "processor", "host", "cpu" },
+		{ "cores", "host", "cores" },
+		{ "CPUs", "host", "cpus" },
+		{ "nodes", "host", "nodes" },
+		{ "memory, bytes", "host", "memory_bytes" },
+		{ "kernel", "host", "kernel" },
+		{ "governor", "host", "governor" },
+		{ "clock", "host", "clock" },
+		{ "compiler", "host", "compiler" },
+		{ "flags", "host", "flags" },
+	};
+	size_t i;
+
+	fputs("<section id=\"documents\"><h2>Documents</h2>\n", rep->page);
+	warnings(rep);
+	documents_head(rep, "made by");
+	for (i = 0; i < KM_ARRAY_NR(rows); i++)
+		row_of(rep, rows[i].head, rows[i].in, rows[i].key);
+	report_table_close(rep->page);
+	fputs("<h3>Parameters</h3>\n", rep->page);
+	documents_head(rep, "parameter");
+	rows_of_params(rep);
+	report_table_close(rep->page);
+	fputs("</section>\n", rep->page);
+}
+
+/* ---- head and foot -------------------------------------------------------------------- */
+
+static void when(char *text, size_t text_bytes)
+{
+	time_t now = time(NULL);
+	struct tm utc;
+
+	if (!gmtime_r(&now, &utc) || !strftime(text, text_bytes, "%Y-%m-%d %H:%M UTC", &utc))
+		snprintf(text, text_bytes, "at an unknown time");
+}
+
+static void navigation(struct report *rep)
+{
+	static const struct {
+		const char *id, *text;
+		enum report_kind kind;
+	} links[] = {
+		{ "runs", "Policies", REPORT_RUNS },
+		{ "paper", "Beside the paper", REPORT_PAPER },
+		{ "bench", "What a decision costs", REPORT_DISPATCH },
+	};
+	size_t i;
+
+	fputs("<nav aria-label=\"Sections\"><ul>\n", rep->page);
+	for (i = 0; i < KM_ARRAY_NR(links); i++)
+		if (report_of_kind(rep, links[i].kind))
+			fprintf(rep->page, "<li><a href=\"#%s\">%s</a></li>\n", links[i].id,
+				links[i].text);
+	fputs("<li><a href=\"#documents\">Documents</a></li>\n"
+	      "<li><a href=\"#numbers\">All numbers</a></li>\n</ul></nav>\n",
+	      rep->page);
+}
+
+void report_page_open(struct report *rep)
+{
+	char at[64];
+	uint32_t i;
+
+	when(at, sizeof(at));
+	fprintf(rep->page,
+		"<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+		"<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+		"<meta name=\"color-scheme\" content=\"light dark\">\n"
+		"<meta name=\"generator\" content=\"kamino %s (%s)\">\n"
+		"<title>Kamino report</title>\n<style>\n%s</style>\n</head>\n<body>\n"
+		"<header>\n<h1>Kamino report</h1>\n<p class=\"sub\">Made %s by kamino %s (%s) of ",
+		km_build.version, km_build.revision, report_css, at, km_build.version,
+		km_build.revision);
+	for (i = 0; i < rep->doc_nr; i++) {
+		fprintf(rep->page, "%s<b>%s</b> ", i ? ", " : "", rep->doc[i].tag);
+		report_html(rep->page, rep->doc[i].path);
+		fputs(" (kamino ", rep->page);
+		report_html(rep->page, rep->doc[i].command);
+		fputc(')', rep->page);
+	}
+	fputs("</p>\n", rep->page);
+	navigation(rep);
+	fputs("</header>\n<main>\n<section id=\"glance\"><h2>At a glance</h2>\n<ul class=\"glance\">\n",
+	      rep->page);
+	report_runs_glance(rep);
+	report_paper_glance(rep);
+	report_bench_glance(rep);
+	fputs("</ul></section>\n", rep->page);
+}
+
+void report_page_close(struct report *rep)
+{
+	fprintf(rep->page,
+		"</main>\n<footer>kamino %s (%s). One file: nothing is fetched, no script runs. "
+		"Numbers with four digits are rounded; the last section has them in full.</footer>\n"
+		"</body>\n</html>\n",
+		km_build.version, km_build.revision);
+}

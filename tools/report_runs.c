@@ -1,0 +1,556 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * tools/report_runs.c - policies beside each other: documents of kamino run and sim.
+ *
+ * Results of one document with the same zone, agents and load are a group: they
+ * served the same requests. A group has pictures of its own; groups are then set
+ * beside each other.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/report_internal.h"
+
+#define GROUPS_MAX 256
+#define GROUPS_DRAWN 8 /* more only in the tables: a page has an end */
+#define POLICIES_MAX 32
+#define SERIES_LINES_MAX 16
+
+struct group {
+	const struct report_doc *doc;
+	const char *zone;
+	double agents, load;
+	char label[REPORT_NAME_MAX]; /* document and setting; "" when there is one group */
+	char setting[REPORT_NAME_MAX]; /* the same without the document */
+	const json_t *result[POLICIES_MAX];
+	uint32_t nr;
+};
+
+struct groups {
+	struct group *group;
+	uint32_t nr;
+	bool cut; /* there were more than fit */
+};
+
+/* ---- grouping --------------------------------------------------------------------- */
+
+static bool is_same(double a, double b)
+{
+	return a == b || (isnan(a) && isnan(b));
+}
+
+static struct group *group_of(struct groups *all, const struct report_doc *doc,
+			      const json_t *result)
+{
+	double agents = report_number(result, NULL, "agents");
+	double load = report_number(result, NULL, "load");
+	const char *zone = report_text(result, "zone");
+	struct group *group;
+	uint32_t i;
+
+	for (i = 0; i < all->nr; i++) {
+		group = &all->group[i];
+		if (group->doc == doc && !strcmp(group->zone, zone) &&
+		    is_same(group->agents, agents) && is_same(group->load, load) &&
+		    group->nr < POLICIES_MAX)
+			return group;
+	}
+	if (all->nr == GROUPS_MAX) {
+		all->cut = true;
+		return NULL;
+	}
+	group = &all->group[all->nr++];
+	*group = (struct group){ .doc = doc, .zone = zone, .agents = agents, .load = load };
+	return group;
+}
+
+/* What sets the group apart from the others, in few words. */
+static void label(const struct groups *all, struct group *group, bool one_doc)
+{
+	bool zones = false, agents = false, loads = false;
+	char text[256] = "";
+	int at = 0;
+	uint32_t i;
+
+	for (i = 0; i < all->nr; i++) {
+		if (all->group[i].doc != group->doc)
+			continue;
+		zones |= strcmp(all->group[i].zone, group->zone) != 0;
+		agents |= !is_same(all->group[i].agents, group->agents);
+		loads |= !is_same(all->group[i].load, group->load);
+	}
+	if (zones) {
+		report_name(text, REPORT_NAME_MAX, group->zone);
+		at = (int)strlen(text);
+	}
+	if (agents)
+		at += snprintf(text + at, sizeof(text) - (size_t)at, "%s%.10g agents",
+			       at ? ", " : "", group->agents);
+	if (loads)
+		snprintf(text + at, sizeof(text) - (size_t)at, "%sload %.6g", at ? ", " : "",
+			 group->load);
+	report_name(group->setting, sizeof(group->setting), text);
+	if (one_doc)
+		report_name(group->label, sizeof(group->label), text);
+	else
+		snprintf(group->label, sizeof(group->label), "%s%s%.50s", group->doc->tag,
+			 text[0] ? ": " : "", text);
+}
+
+static int find_groups(const struct report *rep, struct groups *all)
+{
+	struct group *group;
+	json_t *result;
+	uint32_t i, nr;
+	size_t k;
+
+	all->nr = 0;
+	all->cut = false;
+	all->group = calloc(GROUPS_MAX, sizeof(*all->group));
+	if (!all->group)
+		return -ENOMEM;
+	for (i = 0; i < rep->doc_nr; i++) {
+		if (rep->doc[i].kind != REPORT_RUNS)
+			continue;
+		json_array_foreach(rep->doc[i].results, k, result)
+		{
+			group = group_of(all, &rep->doc[i], result);
+			if (group)
+				group->result[group->nr++] = result;
+		}
+	}
+	nr = report_of_kind(rep, REPORT_RUNS);
+	for (i = 0; i < all->nr; i++)
+		label(all, &all->group[i], nr == 1);
+	return 0;
+}
+
+static const char *policy_of(const struct group *group, uint32_t i)
+{
+	return report_text(group->result[i], "policy");
+}
+
+/* " (A 8 agents)", or nothing when there is one group. */
+static const char *suffix(const struct group *group, char *text, size_t text_bytes)
+{
+	if (group->label[0])
+		snprintf(text, text_bytes, " (%s)", group->label);
+	else
+		text[0] = '\0';
+	return text;
+}
+
+/* ---- pictures of one group ---------------------------------------------------------- */
+
+/* The points of a distribution: the whole list, or of an older document five of them. */
+static void distribution(const struct group *group, struct report_chart *chart, double unit)
+{
+	static const struct {
+		const char *key;
+		double at;
+	} few[] = { { "p50", .5 }, { "p90", .9 }, { "p99", .99 }, { "max", 1 } };
+	const json_t *list, *at = NULL;
+	uint32_t i, k, col, row;
+	char name[32];
+
+	for (i = 0; i < group->nr && !at; i++)
+		at = json_object_get(json_object_get(group->result[i], "quantiles_us"), "at");
+	for (k = 0; k < (at ? json_array_size(at) : KM_ARRAY_NR(few)); k++) {
+		double share = at ? json_number_value(json_array_get(at, k)) : few[k].at;
+
+		if (!(share >= 0 && share <= 1))
+			continue;
+		snprintf(name, sizeof(name), "%.8g", share);
+		row = report_chart_row(chart, name, share);
+		for (i = 0; i < group->nr; i++) {
+			if (!k)
+				report_chart_col(chart, policy_of(group, i),
+						 report_colour(chart->rep, policy_of(group, i)),
+						 REPORT_OURS);
+			col = i;
+			list = json_object_get(json_object_get(group->result[i], "quantiles_us"),
+					       "latency");
+			if (at && json_is_number(json_array_get(list, k)))
+				report_chart_set(chart, row, col,
+						 json_number_value(json_array_get(list, k)) / unit);
+			else if (!at)
+				report_chart_set(chart, row, col,
+						 report_number(group->result[i], "latency_us",
+							       few[k].key) /
+							 unit);
+		}
+	}
+	if (!at)
+		chart->note = "The document has four points of each distribution; newer ones have "
+			      "forty.";
+}
+
+static void latency_pictures(struct report *rep, const struct group *group)
+{
+	struct report_chart chart;
+	char text[128];
+
+	report_chart_open(&chart, rep, REPORT_CDF,
+			  "Latency: share of requests done within a time%s",
+			  suffix(group, text, sizeof(text)));
+	chart.x_label = "latency, ms";
+	chart.y_label = "share of requests";
+	chart.log_x = true;
+	distribution(group, &chart, 1e3);
+	report_chart_close(&chart);
+	report_chart_open(&chart, rep, REPORT_TAIL, "Latency: the tail%s",
+			  suffix(group, text, sizeof(text)));
+	chart.x_label = "latency, ms";
+	chart.y_label = "share that takes longer";
+	chart.log_x = chart.log_y = true;
+	distribution(group, &chart, 1e3);
+	report_chart_close(&chart);
+}
+
+static void mean_picture(struct report *rep, const struct group *group)
+{
+	struct report_chart chart;
+	char text[128];
+	uint32_t i, row;
+
+	report_chart_open(&chart, rep, REPORT_STACKS, "Mean latency: waiting and processing%s",
+			  suffix(group, text, sizeof(text)));
+	chart.x_label = "ms";
+	report_chart_col(&chart, "wait", 1, REPORT_OURS);
+	report_chart_col(&chart, "processing", 0, REPORT_OURS);
+	for (i = 0; i < group->nr; i++) {
+		row = report_chart_row(&chart, policy_of(group, i), i);
+		report_chart_set(&chart, row, 0,
+				 report_number(group->result[i], "wait_us", "mean") / 1e3);
+		report_chart_set(&chart, row, 1,
+				 report_number(group->result[i], "processing_us", "mean") / 1e3);
+	}
+	report_chart_close(&chart);
+}
+
+/* One column a key of the results, a row a policy. */
+struct column {
+	const char *in, *key, *name;
+	double scale;
+	uint32_t colour;
+};
+
+static void columns_picture(struct report *rep, const struct group *group, enum report_shape shape,
+			    const char *title, const char *x_label, const struct column *column,
+			    uint32_t nr)
+{
+	struct report_chart chart;
+	char text[128];
+	uint32_t i, k, row;
+
+	report_chart_open(&chart, rep, shape, "%s%s", title, suffix(group, text, sizeof(text)));
+	chart.x_label = x_label;
+	for (k = 0; k < nr; k++)
+		report_chart_col(&chart, column[k].name, column[k].colour, REPORT_OURS);
+	for (i = 0; i < group->nr; i++) {
+		row = report_chart_row(&chart, policy_of(group, i), i);
+		for (k = 0; k < nr; k++)
+			report_chart_set(&chart, row, k,
+					 report_number(group->result[i], column[k].in,
+						       column[k].key) *
+						 column[k].scale);
+	}
+	report_chart_close(&chart);
+}
+
+static void bar_pictures(struct report *rep, const struct group *group)
+{
+	static const struct column hits[] = {
+		{ NULL, "top_hit_rate", "top-level results", 100, 0 },
+		{ NULL, "rule_hit_rate", "rule objects", 100, 2 },
+	};
+	static const struct column memory[] = {
+		{ NULL, "cache_bytes_mean", "mean", 1. / 1048576, 0 },
+		{ NULL, "cache_bytes_max", "most of one agent", 1. / 1048576, 5 },
+	};
+	static const struct column decision[] = {
+		{ "decision_ns", "p50", "median", 1, 2 },
+		{ "decision_ns", "p99", "99 %", 1, 1 },
+		{ "decision_ns", "p999", "99.9 %", 1, 3 },
+	};
+
+	columns_picture(rep, group, REPORT_BARS, "Cache hits", "% of look-ups", hits, 2);
+	columns_picture(rep, group, REPORT_BARS, "Cache memory of an agent", "MiB", memory, 2);
+	columns_picture(rep, group, REPORT_DOTS, "Classify, decide and hand over", "ns", decision,
+			3);
+}
+
+/* Lines of one kind of a result's series. */
+static void series_lines(struct report_chart *chart, const json_t *series, const char *key,
+			 bool second)
+{
+	const json_t *lines = json_object_get(series, key), *names, *line;
+	double interval_s = report_number(series, NULL, "interval_s");
+	uint32_t i, k, col, nr = (uint32_t)json_array_size(lines);
+
+	names = json_object_get(series, "lines");
+	for (i = 0; i < nr && i < SERIES_LINES_MAX; i++) {
+		const char *name = json_string_value(json_array_get(names, i));
+
+		line = json_array_get(lines, i);
+		col = report_chart_col(chart, name ? name : "", i, REPORT_OURS);
+		if (col < REPORT_COLS_MAX)
+			chart->col[col].second = second;
+		for (k = 0; k < json_array_size(line); k++) {
+			if (k >= chart->row_nr)
+				report_chart_row(chart, "", (k + 0.5) * interval_s);
+			if (json_is_number(json_array_get(line, k)))
+				report_chart_set(chart, k, col,
+						 json_number_value(json_array_get(line, k)));
+		}
+	}
+}
+
+static void load_pictures(struct report *rep, const struct group *group)
+{
+	struct report_chart chart;
+	const json_t *series;
+	char text[128];
+	uint32_t i;
+
+	for (i = 0; i < group->nr; i++) {
+		series = json_object_get(group->result[i], "series");
+		if (!json_is_object(series))
+			continue;
+		report_chart_open(&chart, rep, REPORT_TIME, "Load of each agent over time: %s%s",
+				  policy_of(group, i), suffix(group, text, sizeof(text)));
+		chart.x_label = "seconds from the start, the warm-up included";
+		chart.y_label = "busy, share";
+		chart.y2_label = "waiting requests";
+		series_lines(&chart, series, "busy", false);
+		series_lines(&chart, series, "waiting", true);
+		report_chart_close(&chart);
+	}
+}
+
+static void group_table(struct report *rep, const struct group *group)
+{
+	static const char *const heads[] = { "policy",	  "mean, ms",	"p50",	     "p90",
+					     "p99",	  "max",	"wait",	     "processing",
+					     "top hit %", "rule hit %", "cache MiB", "completed",
+					     "refused",	  "busy",	"audit",     NULL };
+	static const struct column cells[] = {
+		{ "latency_us", "mean", NULL, 1e-3, 0 },
+		{ "latency_us", "p50", NULL, 1e-3, 0 },
+		{ "latency_us", "p90", NULL, 1e-3, 0 },
+		{ "latency_us", "p99", NULL, 1e-3, 0 },
+		{ "latency_us", "max", NULL, 1e-3, 0 },
+		{ "wait_us", "mean", NULL, 1e-3, 0 },
+		{ "processing_us", "mean", NULL, 1e-3, 0 },
+		{ NULL, "top_hit_rate", NULL, 100, 0 },
+		{ NULL, "rule_hit_rate", NULL, 100, 0 },
+		{ NULL, "cache_bytes_mean", NULL, 1. / 1048576, 0 },
+		{ NULL, "completed", NULL, 1, 0 },
+		{ NULL, "refused", NULL, 1, 0 },
+		{ NULL, "busy", NULL, 1, 0 },
+	};
+	const json_t *audit;
+	uint32_t i;
+	size_t k;
+
+	report_table_open(rep->page, NULL, heads);
+	for (i = 0; i < group->nr; i++) {
+		fputs("<tr>", rep->page);
+		report_cell_head(rep->page, policy_of(group, i));
+		for (k = 0; k < KM_ARRAY_NR(cells); k++)
+			report_cell(rep->page,
+				    report_number(group->result[i], cells[k].in, cells[k].key) *
+					    cells[k].scale);
+		audit = json_object_get(group->result[i], "audit_clean");
+		fprintf(rep->page, "<td%s>%s</td></tr>\n",
+			json_is_false(audit) ? " class=\"off\"" : "",
+			!audit		      ? ""
+			: json_is_true(audit) ? "clean"
+					      : "FAILED");
+	}
+	report_table_close(rep->page);
+}
+
+static void one_group(struct report *rep, const struct group *group)
+{
+	fprintf(rep->page, "<h3>%s: ", group->doc->tag);
+	report_html(rep->page, group->doc->path);
+	if (group->setting[0]) {
+		fputs(", ", rep->page);
+		report_html(rep->page, group->setting);
+	}
+	fputs("</h3>\n", rep->page);
+	group_table(rep, group);
+	fputs("<div class=\"grid\">\n", rep->page);
+	latency_pictures(rep, group);
+	mean_picture(rep, group);
+	bar_pictures(rep, group);
+	load_pictures(rep, group);
+	fputs("</div>\n", rep->page);
+}
+
+/* ---- groups beside each other ---------------------------------------------------------- */
+
+static const json_t *result_of(const struct group *group, const char *policy)
+{
+	uint32_t i;
+
+	for (i = 0; i < group->nr; i++)
+		if (!strcmp(policy_of(group, i), policy))
+			return group->result[i];
+	return NULL;
+}
+
+static bool is_first(const struct groups *all, uint32_t g, uint32_t i)
+{
+	uint32_t k;
+
+	for (k = 0; k < g; k++)
+		if (result_of(&all->group[k], policy_of(&all->group[g], i)))
+			return false;
+	return true;
+}
+
+/* A row a policy, a column a group. */
+static void beside(struct report *rep, const struct groups *all, const char *title,
+		   const char *x_label, const struct column *column)
+{
+	uint32_t g, i, k, nr = (uint32_t)km_min_u64(all->nr, GROUPS_DRAWN), row;
+	struct report_chart chart;
+
+	report_chart_open(&chart, rep, REPORT_BARS, "%s", title);
+	chart.x_label = x_label;
+	for (g = 0; g < nr; g++)
+		report_chart_col(&chart, all->group[g].label, g, REPORT_OURS);
+	for (g = 0; g < nr; g++) {
+		for (i = 0; i < all->group[g].nr; i++) {
+			const char *policy = policy_of(&all->group[g], i);
+
+			if (!is_first(all, g, i))
+				continue;
+			row = report_chart_row(&chart, policy, 0);
+			for (k = 0; k < nr; k++)
+				report_chart_set(&chart, row, k,
+						 report_number(result_of(&all->group[k], policy),
+							       column->in, column->key) *
+							 column->scale);
+		}
+	}
+	report_chart_close(&chart);
+}
+
+static void all_beside(struct report *rep, const struct groups *all)
+{
+	static const struct column mean = { "latency_us", "mean", NULL, 1e-3, 0 },
+				   tail = { "latency_us", "p99", NULL, 1e-3, 0 },
+				   hits = { NULL, "top_hit_rate", NULL, 100, 0 };
+
+	fputs("<h3>Side by side</h3>\n<div class=\"grid\">\n", rep->page);
+	beside(rep, all, "Mean latency", "ms", &mean);
+	beside(rep, all, "99th percentile of the latency", "ms", &tail);
+	beside(rep, all, "Top-level hits", "%", &hits);
+	fputs("</div>\n", rep->page);
+}
+
+void report_runs(struct report *rep)
+{
+	struct groups all;
+	uint32_t g;
+
+	if (!report_of_kind(rep, REPORT_RUNS))
+		return;
+	if (find_groups(rep, &all)) {
+		report_fail(rep, -ENOMEM, "out of memory");
+		return;
+	}
+	fputs("<section id=\"runs\"><h2>Policies</h2>\n"
+	      "<p>Latency counts from a request's intended arrival to the end of its service. A "
+	      "sim document has virtual time and drawn or recorded costs, a run document this "
+	      "machine's.</p>\n",
+	      rep->page);
+	if (all.nr > 1)
+		all_beside(rep, &all);
+	for (g = 0; g < all.nr && g < GROUPS_DRAWN; g++)
+		one_group(rep, &all.group[g]);
+	if (all.nr > GROUPS_DRAWN || all.cut)
+		fprintf(rep->page,
+			"<p class=\"warn\">Pictures show the first %d settings; the last section "
+			"has the numbers of all.</p>\n",
+			GROUPS_DRAWN);
+	fputs("</section>\n", rep->page);
+	free(all.group);
+}
+
+/* ---- at a glance ---------------------------------------------------------------------- */
+
+static void glance(struct report *rep, const struct group *group)
+{
+	double best = INFINITY, worst = -INFINITY;
+	const char *best_name = "", *worst_name = "";
+	char text[2][32];
+	uint32_t i;
+
+	for (i = 0; i < group->nr; i++) {
+		double mean = report_number(group->result[i], "latency_us", "mean");
+
+		if (mean < best) {
+			best = mean;
+			best_name = policy_of(group, i);
+		}
+		if (mean > worst) {
+			worst = mean;
+			worst_name = policy_of(group, i);
+		}
+	}
+	if (!(best < INFINITY))
+		return;
+	fprintf(rep->page, "<li><b>%s</b>%s", group->doc->tag, group->setting[0] ? " (" : "");
+	report_html(rep->page, group->setting);
+	fprintf(rep->page, "%s: mean latency is least under <b>", group->setting[0] ? ")" : "");
+	report_html(rep->page, best_name);
+	fprintf(rep->page, "</b>, %s ms", report_format(best / 1e3, text[0], sizeof(text[0])));
+	if (group->nr > 1 && best > 0) {
+		fputs(", and most under ", rep->page);
+		report_html(rep->page, worst_name);
+		fprintf(rep->page, ", %s ms: %.3g times as much",
+			report_format(worst / 1e3, text[1], sizeof(text[1])), worst / best);
+	}
+	fputs(".</li>\n", rep->page);
+}
+
+static void audits(struct report *rep, const struct groups *all)
+{
+	uint32_t g, i, nr = 0, failed = 0;
+
+	for (g = 0; g < all->nr; g++) {
+		for (i = 0; i < all->group[g].nr; i++) {
+			const json_t *clean =
+				json_object_get(all->group[g].result[i], "audit_clean");
+
+			nr += clean != NULL;
+			failed += json_is_false(clean);
+		}
+	}
+	if (failed)
+		fprintf(rep->page, "<li class=\"bad\">%u of %u audits FAILED.</li>\n", failed, nr);
+	else if (nr)
+		fprintf(rep->page, "<li>All %u audits are clean.</li>\n", nr);
+}
+
+void report_runs_glance(struct report *rep)
+{
+	struct groups all;
+	uint32_t g;
+
+	if (!report_of_kind(rep, REPORT_RUNS))
+		return;
+	if (find_groups(rep, &all)) {
+		report_fail(rep, -ENOMEM, "out of memory");
+		return;
+	}
+	for (g = 0; g < all.nr && g < GROUPS_DRAWN; g++)
+		glance(rep, &all.group[g]);
+	audits(rep, &all);
+	free(all.group);
+}
