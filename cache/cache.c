@@ -5,7 +5,9 @@
  * Both levels are arrays of objects by id, so that a lookup is one index. One
  * list runs through the unpinned objects of both levels in order of last use;
  * pinned rule objects are outside of it and come back at the place that their
- * last use gives them. Each level also has a dense list of what is present, for
+ * last use gives them. The list is a ring of places in one array of all objects,
+ * closed by the first, which is nobody: its newer is the oldest object, its
+ * older the newest. Each level also has a dense list of what is present, for
  * the digest and the background update.
  */
 #include "cache/cache.h"
@@ -22,9 +24,10 @@ struct km_cache {
 	struct km_cache_cfg cfg;
 	uint64_t *class_bytes; /* our copy */
 	uint32_t cap[KM_CACHE_LEVEL_NR];
-	struct km_cache_obj *obj[KM_CACHE_LEVEL_NR]; /* by id */
+	struct km_cache_obj *all; /* nobody, then both levels */
+	struct km_cache_obj *obj[KM_CACHE_LEVEL_NR]; /* by id, in all */
 	struct km_cache_obj **present[KM_CACHE_LEVEL_NR]; /* dense, present_nr of them */
-	struct km_cache_obj *newest, *oldest;
+	void *all_memory; /* what all was cut from */
 
 	/* Arrays of dep_max pointers: as many as consolidated results fit the budget. */
 	struct km_cache_obj **dep_pool;
@@ -40,36 +43,35 @@ struct km_cache {
 
 /* ---- the list in order of last use ---------------------------------------- */
 
-static void lru_del(struct km_cache *cache, struct km_cache_obj *obj)
+static inline uint32_t place_of(const struct km_cache *cache, const struct km_cache_obj *obj)
 {
-	if (obj->newer)
-		obj->newer->older = obj->older;
-	else
-		cache->newest = obj->older;
-	if (obj->older)
-		obj->older->newer = obj->newer;
-	else
-		cache->oldest = obj->newer;
-	obj->newer = NULL;
-	obj->older = NULL;
+	return (uint32_t)(obj - cache->all);
 }
 
-/* Put @obj between @older and its newer neighbour; NULL @older = the old end. */
+/* NULL when there is none. */
+static inline struct km_cache_obj *oldest(const struct km_cache *cache)
+{
+	return cache->all->newer ? &cache->all[cache->all->newer] : NULL;
+}
+
+static void lru_del(struct km_cache *cache, struct km_cache_obj *obj)
+{
+	cache->all[obj->newer].older = obj->older;
+	cache->all[obj->older].newer = obj->newer;
+	obj->newer = 0;
+	obj->older = 0;
+}
+
+/* Put @obj between @older and its newer neighbour; nobody = the old end. */
 static void lru_add_after(struct km_cache *cache, struct km_cache_obj *older,
 			  struct km_cache_obj *obj)
 {
-	struct km_cache_obj *newer = older ? older->newer : cache->oldest;
+	const uint32_t place = place_of(cache, obj);
 
-	obj->older = older;
-	obj->newer = newer;
-	if (older)
-		older->newer = obj;
-	else
-		cache->oldest = obj;
-	if (newer)
-		newer->older = obj;
-	else
-		cache->newest = obj;
+	obj->older = place_of(cache, older);
+	obj->newer = older->newer;
+	cache->all[older->newer].older = place;
+	older->newer = place;
 }
 
 /*
@@ -79,24 +81,30 @@ static void lru_add_after(struct km_cache *cache, struct km_cache_obj *older,
  */
 static void lru_add(struct km_cache *cache, struct km_cache_obj *obj)
 {
-	struct km_cache_obj *down = cache->newest, *up = cache->oldest;
+	struct km_cache_obj *const all = cache->all;
+	struct km_cache_obj *down = &all[all->older], *up = &all[all->newer];
 
-	while (down) {
+	while (down != all) {
 		if (down->used_ns <= obj->used_ns) {
 			lru_add_after(cache, down, obj);
 			return;
 		}
 		if (up->used_ns > obj->used_ns) {
-			lru_add_after(cache, up->older, obj);
+			lru_add_after(cache, &all[up->older], obj);
 			return;
 		}
-		down = down->older;
-		up = up->newer;
+		down = &all[down->older];
+		up = &all[up->newer];
 	}
-	lru_add_after(cache, NULL, obj);
+	lru_add_after(cache, all, obj);
 }
 
 /* ---- pins ------------------------------------------------------------------ */
+
+static inline uint64_t bytes_of(const struct km_cache *cache, const struct km_cache_obj *obj)
+{
+	return cache->class_bytes[obj->class_idx];
+}
 
 static void pin(struct km_cache *cache, struct km_cache_obj *obj)
 {
@@ -115,14 +123,14 @@ void km_cache_hold(struct km_cache *cache, struct km_cache_obj *obj)
 	KM_BUG_ON(!obj->present || obj->level != KM_CACHE_RULE);
 	pin(cache, obj);
 	if (obj->holds++ == 0)
-		cache->held_bytes += obj->bytes;
+		cache->held_bytes += bytes_of(cache, obj);
 }
 
 void km_cache_release(struct km_cache *cache, struct km_cache_obj *obj)
 {
 	KM_BUG_ON(obj->level != KM_CACHE_RULE || obj->holds == 0);
 	if (--obj->holds == 0)
-		cache->held_bytes -= obj->bytes;
+		cache->held_bytes -= bytes_of(cache, obj);
 	unpin(cache, obj);
 }
 
@@ -161,6 +169,9 @@ static void drop_deps(struct km_cache *cache, struct km_cache_obj *top)
 	struct km_cache_obj *rule;
 	uint32_t i;
 
+	/* All at once: each is on a line that nobody has touched for long. */
+	for (i = 0; i < top->dep_nr; i++)
+		__builtin_prefetch(top->deps[i], 1);
 	for (i = 0; i < top->dep_nr; i++) {
 		rule = top->deps[i];
 		rule->used_ns = km_max_u64(rule->used_ns, top->used_ns);
@@ -175,21 +186,21 @@ static void drop_deps(struct km_cache *cache, struct km_cache_obj *top)
 static void evict(struct km_cache *cache, struct km_cache_obj *obj, enum why why)
 {
 	struct km_cache_stats *stats = &cache->stats;
-	uint64_t *evicted[] = {
-		[WHY_LRU] = stats->evicted_lru,
-		[WHY_AGE] = stats->evicted_age,
-		[WHY_ASKED] = stats->evicted_asked,
-	};
 
-	KM_PROBE(evict, cache->for_req, obj->level, obj->key.id, why, obj->bytes);
+	KM_PROBE(evict, cache->for_req, obj->level, obj->key.id, why, bytes_of(cache, obj));
 	lru_del(cache, obj);
 	if (obj->level == KM_CACHE_TOP)
 		drop_deps(cache, obj);
 	if (cache->cfg.ops)
 		cache->cfg.ops->give(cache->cfg.owner, obj->class_idx, obj->slot);
 	obj->slot = NULL;
-	stats->bytes -= obj->bytes;
-	evicted[why][obj->level]++;
+	stats->bytes -= bytes_of(cache, obj);
+	if (why == WHY_LRU)
+		stats->evicted_lru[obj->level]++;
+	else if (why == WHY_AGE)
+		stats->evicted_age[obj->level]++;
+	else
+		stats->evicted_asked[obj->level]++;
 	present_del(cache, obj);
 }
 
@@ -211,7 +222,7 @@ uint32_t km_cache_age(struct km_cache *cache, uint64_t now_ns)
 	 * those that are too old are in the list, or will be when their result
 	 * has left.
 	 */
-	while ((obj = cache->oldest) && obj->used_ns < now_ns &&
+	while ((obj = oldest(cache)) && obj->used_ns < now_ns &&
 	       now_ns - obj->used_ns > cache->cfg.age_ns_max) {
 		evict(cache, obj, WHY_AGE);
 		nr++;
@@ -232,11 +243,11 @@ static bool names(const struct km_cache_obj *top, const struct km_cache_obj *rul
 /* Evict every consolidated result that names @rule, oldest first. Rare, so it walks. */
 static void evict_tops_of(struct km_cache *cache, const struct km_cache_obj *rule)
 {
-	struct km_cache_obj *obj, *newer;
+	struct km_cache_obj *const all = cache->all, *obj, *newer;
 
-	for (obj = cache->oldest; obj && rule->pins > 0; obj = newer) {
+	for (obj = &all[all->newer]; obj != all && rule->pins > 0; obj = newer) {
 		/* What the eviction adds to the list between the two is no result. */
-		newer = obj->newer;
+		newer = &all[obj->newer];
 		if (names(obj, rule))
 			evict(cache, obj, WHY_ASKED);
 	}
@@ -262,8 +273,8 @@ static bool make_room(struct km_cache *cache, uint64_t bytes)
 	if (bytes > max || cache->held_bytes > max - bytes)
 		return false;
 	while (cache->stats.bytes > max - bytes) {
-		KM_BUG_ON(!cache->oldest);
-		evict(cache, cache->oldest, WHY_LRU);
+		KM_BUG_ON(!oldest(cache));
+		evict(cache, oldest(cache), WHY_LRU);
 	}
 	return true;
 }
@@ -274,9 +285,9 @@ static bool take_slot(struct km_cache *cache, uint32_t class_idx, void **slot)
 	if (!cache->cfg.ops)
 		return true;
 	while (!(*slot = cache->cfg.ops->take(cache->cfg.owner, class_idx))) {
-		if (!cache->oldest)
+		if (!oldest(cache))
 			return false;
-		evict(cache, cache->oldest, WHY_LRU);
+		evict(cache, oldest(cache), WHY_LRU);
 	}
 	return true;
 }
@@ -300,8 +311,7 @@ static struct km_cache_obj *insert(struct km_cache *cache, enum km_cache_level l
 	}
 	*obj = (struct km_cache_obj){ .key = key,
 				      .level = level,
-				      .class_idx = class_idx,
-				      .bytes = bytes,
+				      .class_idx = (uint8_t)class_idx,
 				      .used_ns = now_ns,
 				      .slot = slot };
 	present_add(cache, obj);
@@ -320,7 +330,7 @@ struct km_cache_obj *km_cache_insert_rule(struct km_cache *cache, struct km_key 
 		return NULL;
 	obj->pins = 1;
 	obj->holds = 1;
-	cache->held_bytes += obj->bytes;
+	cache->held_bytes += bytes_of(cache, obj);
 	return obj;
 }
 
@@ -339,7 +349,7 @@ struct km_cache_obj *km_cache_insert_top(struct km_cache *cache, struct km_key k
 		return NULL;
 	if (dep_nr > 0)
 		obj->deps = cache->dep_free[--cache->dep_free_nr];
-	obj->dep_nr = dep_nr;
+	obj->dep_nr = (uint8_t)dep_nr;
 	for (i = 0; i < dep_nr; i++) {
 		obj->deps[i] = deps[i];
 		deps[i]->used_ns = km_max_u64(deps[i]->used_ns, now_ns);
@@ -362,10 +372,16 @@ struct km_cache_obj *km_cache_peek(const struct km_cache *cache, enum km_cache_l
 	return obj->present && obj->key.gen == key.gen ? obj : NULL;
 }
 
+const struct km_cache_obj *km_cache_objs(const struct km_cache *cache, enum km_cache_level level)
+{
+	return cache->obj[level];
+}
+
 static void use(struct km_cache *cache, struct km_cache_obj *obj, uint64_t now_ns)
 {
 	obj->used_ns = km_max_u64(obj->used_ns, now_ns);
-	if (obj->pins > 0)
+	/* Pinned, or the newest as it is: in a batch of one type mostly so. */
+	if (!obj->newer)
 		return;
 	lru_del(cache, obj);
 	lru_add(cache, obj);
@@ -444,8 +460,8 @@ static const char *check_bytes(const struct km_cache *cache)
 			if (!obj->present)
 				continue;
 			nr++;
-			bytes += obj->bytes;
-			held_bytes += obj->holds > 0 ? obj->bytes : 0;
+			bytes += bytes_of(cache, obj);
+			held_bytes += obj->holds > 0 ? bytes_of(cache, obj) : 0;
 			if (cache->present[level][obj->present_idx] != obj)
 				return "an object is not where the list of present ones says";
 		}
@@ -482,20 +498,20 @@ static const char *check_pins(const struct km_cache *cache)
 
 static const char *check_lru(const struct km_cache *cache)
 {
-	const struct km_cache_obj *obj, *older = NULL;
+	const struct km_cache_obj *const all = cache->all, *obj, *older = all;
 	uint32_t i, nr = cache->stats.present_nr[KM_CACHE_TOP];
 
 	for (i = 0; i < cache->stats.present_nr[KM_CACHE_RULE]; i++)
 		nr += cache->present[KM_CACHE_RULE][i]->pins == 0;
-	for (obj = cache->oldest; obj; older = obj, obj = obj->newer) {
-		if (obj->older != older || nr-- == 0)
+	for (obj = &all[all->newer]; obj != all; older = obj, obj = &all[obj->newer]) {
+		if (&all[obj->older] != older || nr-- == 0)
 			return "C4: the list is broken";
 		if (!obj->present || obj->pins > 0)
 			return "C2: the list holds an absent or a pinned object";
-		if (older && older->used_ns > obj->used_ns)
+		if (older->used_ns > obj->used_ns) /* nobody's is 0 */
 			return "C4: the list is out of order";
 	}
-	return nr > 0 || cache->newest != older ? "C4: the list misses an object" : NULL;
+	return nr > 0 || &all[all->older] != older ? "C4: the list misses an object" : NULL;
 }
 
 const char *km_cache_check(const struct km_cache *cache)
@@ -516,7 +532,8 @@ static bool cfg_is_valid(const struct km_cache_cfg *cfg)
 	uint32_t i;
 
 	if (!cfg->type_cap || !cfg->rule_cap || !cfg->class_nr || !cfg->class_bytes ||
-	    !cfg->bytes_max)
+	    !cfg->bytes_max || cfg->dep_max > UINT8_MAX || cfg->class_nr > UINT8_MAX ||
+	    (uint64_t)cfg->type_cap + cfg->rule_cap >= UINT32_MAX)
 		return false;
 	if (cfg->ops && (!cfg->ops->take || !cfg->ops->give))
 		return false;
@@ -550,16 +567,33 @@ static void *calloc_touched(size_t nr, size_t bytes)
 	return (void *)table;
 }
 
+/* Each object on a line of its own. */
+static int alloc_objs(struct km_cache *cache)
+{
+	const size_t nr = 1 + (size_t)cache->cap[KM_CACHE_TOP] + cache->cap[KM_CACHE_RULE];
+	uintptr_t start;
+
+	cache->all_memory = calloc_touched(nr + 1, sizeof(*cache->all));
+	if (!cache->all_memory)
+		return -ENOMEM;
+	start = (uintptr_t)cache->all_memory + sizeof(*cache->all) - 1;
+	cache->all = (struct km_cache_obj *)(start - start % sizeof(*cache->all));
+	cache->obj[KM_CACHE_TOP] = cache->all + 1;
+	cache->obj[KM_CACHE_RULE] = cache->obj[KM_CACHE_TOP] + cache->cap[KM_CACHE_TOP];
+	return 0;
+}
+
 static int alloc_tables(struct km_cache *cache)
 {
 	const uint32_t top_nr = top_nr_max(&cache->cfg), dep_max = cache->cfg.dep_max;
 	uint32_t level, i;
 
+	if (alloc_objs(cache))
+		return -ENOMEM;
 	for (level = 0; level < KM_CACHE_LEVEL_NR; level++) {
-		cache->obj[level] = calloc_touched(cache->cap[level], sizeof(*cache->obj[level]));
 		cache->present[level] =
 			calloc_touched(cache->cap[level], sizeof(*cache->present[level]));
-		if (!cache->obj[level] || !cache->present[level])
+		if (!cache->present[level])
 			return -ENOMEM;
 	}
 	cache->class_bytes = calloc(cache->cfg.class_nr, sizeof(*cache->class_bytes));
@@ -579,10 +613,9 @@ static void free_tables(struct km_cache *cache)
 {
 	uint32_t level;
 
-	for (level = 0; level < KM_CACHE_LEVEL_NR; level++) {
-		free(cache->obj[level]);
+	for (level = 0; level < KM_CACHE_LEVEL_NR; level++)
 		free(cache->present[level]);
-	}
+	free(cache->all_memory);
 	free(cache->class_bytes);
 	free(cache->recount);
 	free(cache->dep_pool);
@@ -628,7 +661,7 @@ void km_cache_destroy(struct km_cache *cache)
 		while (rule->holds > 0)
 			km_cache_release(cache, rule);
 	}
-	while (cache->oldest)
-		evict(cache, cache->oldest, WHY_ASKED);
+	while (oldest(cache))
+		evict(cache, oldest(cache), WHY_ASKED);
 	free_tables(cache);
 }

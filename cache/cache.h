@@ -26,6 +26,8 @@
 #ifndef KM_CACHE_CACHE_H
 #define KM_CACHE_CACHE_H
 
+#include <assert.h>
+#include <stdalign.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -43,22 +45,27 @@ struct km_key {
 	uint32_t gen;
 };
 
+/*
+ * One line each: a lookup touches the object and, to put it first, its two
+ * neighbours in the list.
+ */
 struct km_cache_obj {
-	struct km_key key;
-	uint8_t level; /* enum km_cache_level */
-	bool present;
-	uint32_t pins; /* rule level: C3; includes the holds */
-	uint32_t holds; /* rule level: km_cache_hold() and inserts not yet released */
-	uint32_t present_idx; /* in the cache's dense list of the level; the cache's */
-	uint32_t class_idx; /* the owner's size class, 0..cfg.class_nr - 1 */
-	uint64_t bytes;
+	alignas(64) struct km_key key;
 	uint64_t used_ns;
 	uint64_t rev; /* inventory revision it reflects; the owner's to write */
 	void *slot; /* the owner's memory, from ops->take() */
-	struct km_cache_obj *newer, *older; /* LRU; both NULL while pinned */
 	struct km_cache_obj **deps; /* top level: dep_nr pinned rule objects */
-	uint32_t dep_nr;
+	uint32_t newer, older; /* LRU, the cache's; both 0 while pinned */
+	uint32_t present_idx; /* in the cache's dense list of the level; the cache's */
+	uint32_t pins; /* rule level: C3; includes the holds */
+	uint32_t holds; /* rule level: km_cache_hold() and inserts not yet released */
+	uint8_t class_idx; /* the owner's size class, 0..cfg.class_nr - 1 */
+	uint8_t dep_nr;
+	uint8_t level; /* enum km_cache_level */
+	bool present : 1;
+	bool mark : 1; /* the owner's; false when inserted */
 };
+static_assert(sizeof(struct km_cache_obj) == 64, "an object is one line");
 
 /**
  * struct km_cache_ops - where slots come from.
@@ -73,8 +80,8 @@ struct km_cache_ops {
 
 struct km_cache_cfg {
 	uint32_t type_cap, rule_cap; /* ids are 0..cap - 1 */
-	uint32_t dep_max; /* most rule objects a consolidated result names */
-	uint32_t class_nr;
+	uint32_t dep_max; /* most rule objects a consolidated result names; to 255 */
+	uint32_t class_nr; /* to 255 */
 	const uint64_t *class_bytes; /* [class_nr], copied */
 	uint64_t bytes_max; /* hard (C1) */
 	uint64_t age_ns_max; /* km_cache_age() evicts what is unused for longer; 0 = never */
@@ -103,7 +110,7 @@ struct km_cache;
  * km_cache_create() - an empty cache; all its tables are allocated here.
  * @out: set on success; release with km_cache_destroy().
  *
- * Context: allocates. Return: 0; -EINVAL for a zero cap, class or budget; -ENOMEM.
+ * Context: allocates. Return: 0; -EINVAL for a cap, class or budget out of bounds; -ENOMEM.
  */
 int km_cache_create(struct km_cache **out, const struct km_cache_cfg *cfg) KM_MUST_CHECK;
 
@@ -127,6 +134,12 @@ struct km_cache_obj *km_cache_lookup(struct km_cache *cache, enum km_cache_level
  */
 struct km_cache_obj *km_cache_peek(const struct km_cache *cache, enum km_cache_level level,
 				   struct km_key key);
+
+/**
+ * km_cache_objs() - the table that a look-up by id reads, for prefetching.
+ * Return: by id, valid as long as the cache.
+ */
+const struct km_cache_obj *km_cache_objs(const struct km_cache *cache, enum km_cache_level level);
 
 /**
  * km_cache_insert_rule() - make room for a rule object and take its slot.
