@@ -32,6 +32,8 @@ struct mean {
 	uint64_t nr; /* samples seen; 0 = none */
 };
 
+enum { IS_CHANGED = 1, IS_UNSEEN = 2 };
+
 struct saved {
 	uint64_t hash;
 	struct mean mean;
@@ -44,6 +46,13 @@ struct km_estimator {
 	struct mean rule_hit[KM_RULES_MAX], rule_miss[KM_RULES_MAX];
 	struct mean *type_hit; /* [type_cap] */
 	uint64_t *hash; /* [type_cap] */
+
+	/* what km_estimator_refresh() has to look at */
+	uint8_t *listed; /* [type_cap] IS_CHANGED, IS_UNSEEN: which lists the id is in */
+	uint32_t *changed; /* [type_cap] sampled or named since the last refresh */
+	uint32_t *unseen; /* [type_cap] named, and no sample when last looked at */
+	uint32_t changed_nr, unseen_nr;
+
 	struct saved *saved; /* by hash */
 	size_t saved_nr;
 };
@@ -60,7 +69,10 @@ int km_estimator_create(struct km_estimator **out, uint32_t type_cap, uint32_t r
 	est->rules = rules;
 	est->type_hit = calloc(type_cap, sizeof(*est->type_hit));
 	est->hash = calloc(type_cap, sizeof(*est->hash));
-	if (!est->type_hit || !est->hash) {
+	est->listed = calloc(type_cap, sizeof(*est->listed));
+	est->changed = calloc(type_cap, sizeof(*est->changed));
+	est->unseen = calloc(type_cap, sizeof(*est->unseen));
+	if (!est->type_hit || !est->hash || !est->listed || !est->changed || !est->unseen) {
 		km_estimator_destroy(est);
 		return -ENOMEM;
 	}
@@ -73,17 +85,41 @@ void km_estimator_destroy(struct km_estimator *est)
 	if (!est)
 		return;
 	free(est->saved);
+	free(est->unseen);
+	free(est->changed);
+	free(est->listed);
 	free(est->hash);
 	free(est->type_hit);
 	free(est);
 }
 
-static void mean_add(struct mean *mean, uint64_t ns)
+static inline void mean_add(struct mean *mean, uint64_t ns)
 {
-	int64_t weight = (int64_t)(mean->nr < WINDOW ? mean->nr + 1 : WINDOW);
+	const int64_t apart = (int64_t)ns - (int64_t)mean->ns;
 
-	mean->ns = (uint64_t)((int64_t)mean->ns + ((int64_t)ns - (int64_t)mean->ns) / weight);
+	/* Nearly always WINDOW: a constant to divide by. */
+	if (km_likely(mean->nr >= WINDOW))
+		mean->ns = (uint64_t)((int64_t)mean->ns + apart / WINDOW);
+	else
+		mean->ns = (uint64_t)((int64_t)mean->ns + apart / (int64_t)(mean->nr + 1));
 	mean->nr += mean->nr < UINT64_MAX; /* a file may say anything */
+}
+
+static inline void note_changed(struct km_estimator *est, uint32_t id)
+{
+	if (est->listed[id] & IS_CHANGED)
+		return;
+	est->listed[id] |= IS_CHANGED;
+	est->changed[est->changed_nr++] = id;
+}
+
+static void note_named(struct km_estimator *est, uint32_t id)
+{
+	note_changed(est, id);
+	if (est->listed[id] & IS_UNSEEN)
+		return;
+	est->listed[id] |= IS_UNSEEN;
+	est->unseen[est->unseen_nr++] = id;
 }
 
 void km_estimator_add(struct km_estimator *est, uint64_t sample)
@@ -96,6 +132,7 @@ void km_estimator_add(struct km_estimator *est, uint64_t sample)
 		if (id < est->type_cap) {
 			mean_add(&est->type_hit[id], ns);
 			mean_add(&est->all_hits, ns);
+			note_changed(est, id);
 		}
 		break;
 	case KM_SAMPLE_RULE_HIT:
@@ -127,6 +164,7 @@ void km_estimator_name(struct km_estimator *est, uint32_t id, uint64_t hash)
 		return;
 	est->hash[id] = hash;
 	est->type_hit[id] = (struct mean){ 0 };
+	note_named(est, id);
 	if (!est->saved_nr)
 		return;
 	found = bsearch(&key, est->saved, est->saved_nr, sizeof(key), by_hash);
@@ -153,9 +191,27 @@ static uint64_t mean_of_known(const struct mean *mean, uint32_t nr, uint64_t fal
 	return known ? sum / known : fallback;
 }
 
+/* All but the types' times. */
+static void fill_rules(const struct km_estimator *est, struct km_estimates *table)
+{
+	uint64_t hit = mean_of_known(est->rule_hit, est->rule_nr, DEFAULT_RULE_HIT_NS);
+	uint64_t miss = mean_of_known(est->rule_miss, est->rule_nr, DEFAULT_RULE_MISS_NS);
+	uint32_t i;
+
+	table->any_hit_ns = mean_or(&est->all_hits, DEFAULT_TYPE_HIT_NS);
+	table->build_ns = mean_or(&est->build, DEFAULT_BUILD_NS);
+	table->hit_all_ns = table->miss_all_ns = table->build_ns;
+	for (i = 0; i < est->rule_nr; i++) {
+		table->rule_hit_ns[i] = mean_or(&est->rule_hit[i], hit);
+		table->rule_miss_ns[i] = mean_or(&est->rule_miss[i], miss);
+		table->hit_all_ns += table->rule_hit_ns[i];
+		table->miss_all_ns += table->rule_miss_ns[i];
+	}
+	km_estimates_sum(table);
+}
+
 struct km_estimates *km_estimator_table(const struct km_estimator *est)
 {
-	uint64_t hit, miss, type_hit = mean_or(&est->all_hits, DEFAULT_TYPE_HIT_NS);
 	struct km_estimates *table;
 	uint32_t i;
 
@@ -166,20 +222,33 @@ struct km_estimates *km_estimator_table(const struct km_estimator *est)
 	table->type_hit_ns = (uint64_t *)(table + 1);
 	table->type_cap = est->type_cap;
 	table->rule_nr = est->rule_nr;
-	table->build_ns = mean_or(&est->build, DEFAULT_BUILD_NS);
-	hit = mean_of_known(est->rule_hit, est->rule_nr, DEFAULT_RULE_HIT_NS);
-	miss = mean_of_known(est->rule_miss, est->rule_nr, DEFAULT_RULE_MISS_NS);
-	table->hit_all_ns = table->miss_all_ns = table->build_ns;
-	for (i = 0; i < est->rule_nr; i++) {
-		table->rule_hit_ns[i] = mean_or(&est->rule_hit[i], hit);
-		table->rule_miss_ns[i] = mean_or(&est->rule_miss[i], miss);
-		table->hit_all_ns += table->rule_hit_ns[i];
-		table->miss_all_ns += table->rule_miss_ns[i];
-	}
+	fill_rules(est, table);
 	for (i = 0; i < est->type_cap; i++)
-		table->type_hit_ns[i] = mean_or(&est->type_hit[i], type_hit);
-	km_estimates_sum(table);
+		table->type_hit_ns[i] = mean_or(&est->type_hit[i], table->any_hit_ns);
 	return table;
+}
+
+void km_estimator_refresh(struct km_estimator *est, struct km_estimates *table)
+{
+	uint32_t i, id;
+
+	fill_rules(est, table);
+	for (i = 0; i < est->changed_nr; i++) {
+		id = est->changed[i];
+		est->listed[id] &= (uint8_t)~IS_CHANGED;
+		table->type_hit_ns[id] = est->type_hit[id].ns;
+	}
+	est->changed_nr = 0;
+	for (i = 0; i < est->unseen_nr;) {
+		id = est->unseen[i];
+		if (est->type_hit[id].nr) {
+			est->listed[id] &= (uint8_t)~IS_UNSEEN;
+			est->unseen[i] = est->unseen[--est->unseen_nr];
+		} else {
+			table->type_hit_ns[id] = table->any_hit_ns;
+			i++;
+		}
+	}
 }
 
 void km_estimates_sum(struct km_estimates *table)

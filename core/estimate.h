@@ -26,6 +26,7 @@ struct km_estimates {
 	uint64_t miss_all_ns; /* every rule missed, and build_ns */
 	uint64_t hit_all_ns; /* every rule hit, and build_ns: the least a top-level miss takes */
 	uint64_t rule_hit_ns[KM_RULES_MAX], rule_miss_ns[KM_RULES_MAX];
+	uint64_t any_hit_ns; /* a top-level hit of a type that nothing is known of */
 	uint64_t *type_hit_ns; /* [type_cap], in the same allocation */
 
 	/* what every decision would derive from the above; valid when summed is set */
@@ -100,6 +101,17 @@ void km_estimator_name(struct km_estimator *est, uint32_t id, uint64_t hash);
  * Return: NULL when out of memory; free with km_estimates_free().
  */
 struct km_estimates *km_estimator_table(const struct km_estimator *est);
+
+/**
+ * km_estimator_refresh() - bring a table of km_estimator_table() up to date in place.
+ * @table: of this estimator, the only one that is refreshed, with no other reader.
+ *
+ * For the simulator, which publishes every few dozen requests. Ids that have never
+ * been named or sampled keep what they had; all else is as in a new table.
+ * Progress: O(rules, types sampled or named since the last time, types named and
+ * never sampled).
+ */
+void km_estimator_refresh(struct km_estimator *est, struct km_estimates *table);
 
 /** km_estimates_free() - what km_snap_retire() calls on a table after its grace period. */
 void km_estimates_free(struct km_snap_head *head);

@@ -23,12 +23,22 @@
 #include <cmocka.h>
 
 #include "core/estimate.h"
+#include "lib/rand.h"
 #include "tests/fail_alloc.h"
 
 enum { DISK, GPU, RACK, RULE_NR };
 static const struct km_rule_desc rules[] = { { "disk", 1 }, { "gpu", 2 }, { "same rack, 1", 4 } };
 
 #define TYPE_CAP 8
+
+static uint64_t seed_get(void)
+{
+	const char *text = getenv("SEED");
+	uint64_t seed = text ? strtoull(text, NULL, 0) : 20;
+
+	print_message("seed %" PRIu64 "; repeat with SEED=%" PRIu64 "\n", seed, seed);
+	return seed;
+}
 
 static struct km_estimator *create(void)
 {
@@ -207,6 +217,56 @@ static void a_recycled_id_starts_anew(void **state)
 	km_estimator_destroy(est);
 }
 
+static void assert_refreshed(struct km_estimator *est, struct km_estimates *kept, uint32_t met)
+{
+	struct km_estimates *fresh = table(est);
+	uint32_t id;
+
+	km_estimator_refresh(est, kept);
+	for (id = 0; id < TYPE_CAP; id++)
+		if (met >> id & 1)
+			assert_int_equal(kept->type_hit_ns[id], fresh->type_hit_ns[id]);
+	kept->type_hit_ns = fresh->type_hit_ns; /* compared, so that the rest is too */
+	kept->head = fresh->head;
+	assert_memory_equal(kept, fresh, sizeof(*fresh));
+	kept->type_hit_ns = (uint64_t *)(kept + 1);
+	km_estimates_free(&fresh->head);
+}
+
+static void a_refreshed_table_is_as_a_new_one(void **state)
+{
+	struct km_estimator *est = create();
+	struct km_estimates *kept = table(est);
+	uint32_t met = 0, i, id;
+	struct km_rand rand;
+
+	(void)state;
+	km_rand_init(&rand, seed_get());
+	for (i = 0; i < 3000; i++) {
+		id = (uint32_t)km_rand_below(&rand, TYPE_CAP);
+		switch (km_rand_below(&rand, 6)) {
+		case 0:
+			add(est, KM_SAMPLE_RULE_HIT, id % RULE_NR, km_rand_below(&rand, 1000));
+			break;
+		case 1:
+			add(est, KM_SAMPLE_BUILD, 0, km_rand_below(&rand, 1000));
+			break;
+		case 2:
+			km_estimator_name(est, id, 1 + km_rand_below(&rand, 3));
+			met |= 1u << id;
+			break;
+		case 3:
+			assert_refreshed(est, kept, met);
+			break;
+		default:
+			add(est, KM_SAMPLE_TYPE_HIT, id, km_rand_below(&rand, 100000));
+			met |= 1u << id;
+		}
+	}
+	km_estimates_free(&kept->head);
+	km_estimator_destroy(est);
+}
+
 static void creation_survives_each_failing_allocation(void **state)
 {
 	struct km_estimator *est = NULL;
@@ -220,7 +280,7 @@ static void creation_survives_each_failing_allocation(void **state)
 		assert_true(!err || err == -ENOMEM);
 	}
 	fail_alloc_at = 0;
-	assert_int_equal(n, 5); /* three callocs failed, the fourth try found none */
+	assert_int_equal(n, 8); /* six callocs failed, the seventh try found none */
 	km_estimator_destroy(est);
 	km_estimator_destroy(NULL);
 }
@@ -622,6 +682,7 @@ int main(void)
 		cmocka_unit_test(a_mean_follows_a_change),
 		cmocka_unit_test(ids_out_of_bounds_are_ignored),
 		cmocka_unit_test(a_recycled_id_starts_anew),
+		cmocka_unit_test(a_refreshed_table_is_as_a_new_one),
 		cmocka_unit_test(creation_survives_each_failing_allocation),
 		cmocka_unit_test(a_restart_begins_with_what_was_known),
 		cmocka_unit_test(what_was_not_seen_again_is_kept),
