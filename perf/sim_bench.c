@@ -89,7 +89,7 @@ static int drain(struct bed *bed, double *taken_s, uint64_t *sum, struct km_diag
 	if (err)
 		return err;
 	*sum = 0;
-	while (nr < bed->cfg->request_nr && (err = source->next(source, &arrival, diag)) == 1) {
+	while (nr < bed->cfg->request_nr && (err = source->next(source, &arrival, 1, diag)) == 1) {
 		nr += !arrival.is_delete;
 		*sum = mix(*sum, arrival.at_ns ^ arrival.type_idx);
 	}

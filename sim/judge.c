@@ -54,6 +54,7 @@ void sim_exact(struct sim *sim, const struct km_type *type, uint32_t noise)
 				km_cost_top_hit(sim->costs, ct, obj ? rev - obj->rev : 0, noise);
 			continue;
 		}
+		sim_sync_revs(&sim->agent[a]);
 		ns = km_cost_build(sim->costs, ct, noise);
 		for (r = 0; r < sim->rule_nr; r++) {
 			obj = km_cache_peek(sim->agent[a].cache, KM_CACHE_RULE, type->rule[r]);
@@ -123,7 +124,7 @@ static void settle(struct sim *sim, struct sim_judged *judged)
 	sim->free_judged = judged;
 }
 
-static void weigh(struct sim *sim, const struct sim_agent *agent, struct sim_judged *judged)
+static void weigh(struct sim *sim, struct sim_agent *agent, struct sim_judged *judged)
 {
 	uint64_t ns =
 		sim->now_ns - judged->due_ns + sim_weigh(sim, agent, judged->type, judged->noise);
@@ -132,7 +133,7 @@ static void weigh(struct sim *sim, const struct sim_agent *agent, struct sim_jud
 	settle(sim, judged);
 }
 
-void sim_judge_ghosts(struct sim *sim, const struct sim_agent *agent, struct sim_ghost **ghosts)
+void sim_judge_ghosts(struct sim *sim, struct sim_agent *agent, struct sim_ghost **ghosts)
 {
 	struct sim_ghost *ghost;
 

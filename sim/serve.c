@@ -25,15 +25,34 @@ void sim_count_bytes(struct sim *sim, struct sim_agent *agent)
 	sim->out->cache_bytes_max = km_max_u64(sim->out->cache_bytes_max, bytes);
 }
 
-static uint64_t top_hit(struct sim *sim, struct km_cache_obj *top, const struct km_type *type,
-			uint64_t rev, uint32_t noise)
+void sim_sync_revs(struct sim_agent *agent)
 {
-	uint64_t ns = km_cost_top_hit(sim->costs, sim_cost(sim, type), rev - top->rev, noise);
-	uint32_t i;
+	struct km_cache_obj *top;
+	uint32_t t, i;
+
+	for (t = 0; t < agent->untold_nr; t++) {
+		top = agent->untold[t];
+		top->mark = false;
+		for (i = 0; i < top->dep_nr; i++)
+			top->deps[i]->rev = km_max_u64(top->deps[i]->rev, top->rev);
+	}
+	agent->untold_nr = 0;
+}
+
+static uint64_t top_hit(struct sim *sim, struct sim_agent *agent, struct km_cache_obj *top,
+			const struct sim_req *r, uint64_t rev)
+{
+	uint64_t ns =
+		km_cost_top_hit(sim->costs, sim_cost(sim, r->req.type), rev - top->rev, r->noise);
 
 	top->rev = rev;
-	for (i = 0; i < top->dep_nr; i++)
-		top->deps[i]->rev = rev;
+	if (!top->mark) {
+		if (agent->untold_nr == SIM_UNTOLD_NR)
+			sim_sync_revs(agent);
+		top->mark = true;
+		agent->untold[agent->untold_nr++] = top;
+	}
+	sample(sim, KM_SAMPLE_TYPE_HIT, r->req.type->key.id, ns);
 	return ns;
 }
 
@@ -103,7 +122,22 @@ static uint64_t top_miss(struct sim *sim, struct km_cache *cache, struct sim_req
 	return ns + build_ns + serve_rest(sim, r, nr);
 }
 
-uint64_t sim_serve(struct sim *sim, struct sim_agent *agent, struct sim_req *r)
+/* What the agent expects of a miss on top, from its current cache. */
+static uint64_t predict_miss(const struct sim *sim, const struct km_cache *cache,
+			     const struct km_type *type)
+{
+	const struct km_estimates *est = sim->est;
+	uint64_t ns = est->build_ns;
+	uint32_t i;
+
+	for (i = 0; i < sim->rule_nr; i++)
+		ns += km_cache_peek(cache, KM_CACHE_RULE, type->rule[i]) ? est->rule_hit_ns[i]
+									 : est->rule_miss_ns[i];
+	return ns;
+}
+
+uint64_t sim_serve(struct sim *sim, struct sim_agent *agent, struct sim_req *r,
+		   uint64_t *predicted_ns)
 {
 	const struct km_type *type = r->req.type;
 	uint64_t rev = sim_rev(sim), ns;
@@ -115,16 +149,17 @@ uint64_t sim_serve(struct sim *sim, struct sim_agent *agent, struct sim_req *r)
 	r->req.uncached = false;
 	r->req.rule_hits = r->req.rule_misses = 0;
 	if (top) {
-		ns = top_hit(sim, top, type, rev, r->noise);
-		sample(sim, KM_SAMPLE_TYPE_HIT, type->key.id, ns);
-		return ns;
+		*predicted_ns = sim->est->type_hit_ns[type->key.id];
+		return top_hit(sim, agent, top, r, rev);
 	}
+	*predicted_ns = predict_miss(sim, agent->cache, type);
+	sim_sync_revs(agent);
 	ns = top_miss(sim, agent->cache, r, rev);
 	sim_count_bytes(sim, agent);
 	return ns;
 }
 
-uint64_t sim_weigh(struct sim *sim, const struct sim_agent *agent, const struct km_type *type,
+uint64_t sim_weigh(struct sim *sim, struct sim_agent *agent, const struct km_type *type,
 		   uint32_t noise)
 {
 	const struct km_cost_type *ct = sim_cost(sim, type);
@@ -135,28 +170,13 @@ uint64_t sim_weigh(struct sim *sim, const struct sim_agent *agent, const struct 
 
 	if (obj)
 		return km_cost_top_hit(sim->costs, ct, rev - obj->rev, noise);
+	sim_sync_revs(agent);
 	ns = km_cost_build(sim->costs, ct, noise);
 	for (i = 0; i < sim->rule_nr; i++) {
 		obj = km_cache_peek(agent->cache, KM_CACHE_RULE, type->rule[i]);
 		ns += obj ? km_cost_rule_hit(sim->costs, ct, miss_ns, i, rev - obj->rev, noise)
 			  : km_cost_rule_miss(sim->costs, miss_ns, i, noise);
 	}
-	return ns;
-}
-
-uint64_t sim_predict(const struct sim *sim, const struct sim_agent *agent,
-		     const struct km_type *type)
-{
-	const struct km_estimates *est = sim->est;
-	uint64_t ns = est->build_ns;
-	uint32_t i;
-
-	if (km_cache_peek(agent->cache, KM_CACHE_TOP, type->key))
-		return est->type_hit_ns[type->key.id];
-	for (i = 0; i < sim->rule_nr; i++)
-		ns += km_cache_peek(agent->cache, KM_CACHE_RULE, type->rule[i])
-			      ? est->rule_hit_ns[i]
-			      : est->rule_miss_ns[i];
 	return ns;
 }
 
@@ -184,15 +204,14 @@ uint64_t sim_update_begin(struct sim *sim, struct sim_agent *agent)
 	return km_cost_top_hit(sim->costs, sim_cost(sim, type), lag, UINT32_MAX / 2);
 }
 
-bool sim_conflicts(struct sim *sim, struct sim_agent *agent, struct sim_req *r, uint64_t *retry_ns)
+bool sim_conflicts(struct sim *sim, struct sim_req *r, uint64_t *retry_ns)
 {
 	const struct km_type *type = r->req.type;
 	uint64_t others = sim_rev(sim) - r->start_rev;
 	uint64_t mix = (uint64_t)r->noise << 32 | (r->req.conflicts + 1);
 	uint64_t servers = sim->cfg.conflict_servers, i, clear = UINT64_C(1) << 32;
 
-	(void)agent;
-	if (!servers || !others)
+	if (!others)
 		return false;
 	/* Each of the others took one of the good servers; ours is clear of all of them. */
 	for (i = 0; i < km_min_u64(others, 4096); i++)

@@ -14,6 +14,8 @@
 /* Caches age this often within their limit. */
 #define AGE_PARTS 16
 #define CHECK_CACHE_EVERY 1024
+/* With more agents the one that will serve is too unlikely among them. */
+#define PREFETCH_AGENT_NR 8
 /* So few types known to a cost profile after so many: it is another trace's. */
 #define PROFILE_TYPES 64
 
@@ -87,6 +89,7 @@ static void cache_changed(void *owner, enum km_cache_level level, struct km_key 
 	struct sim_agent *agent = owner;
 	struct sim_change *grown;
 
+	km_view_prefetch(agent->sim->view, level, key.id, agent->idx);
 	if (!agent->defer) {
 		km_view_note_cached(agent->sim->view, agent->idx, level, key, present);
 		return;
@@ -144,28 +147,30 @@ static int meet_type(struct sim *sim, const struct km_type *type)
 	    sim->cost_known_nr < PROFILE_TYPES / 2)
 		return refuse_profile(sim);
 	km_estimator_name(sim->estimator, type->key.id, type->hash);
+	/* A recycled id keeps what it meant until the table is refreshed, as in the runtime. */
+	if (type->key.gen == KM_GEN_FIRST)
+		sim->est->type_hit_ns[type->key.id] = sim->est->any_hit_ns;
 	km_cost_type_fill(sim->costs, type, sim_cost(sim, type), sim_miss_ns(sim, type));
 	return 0;
 }
 
 /* The classifier's answer; of a source with numbered types it is kept for good. */
-static struct km_type *classify(struct sim *sim)
+static struct km_type *classify(struct sim *sim, const struct km_arrival *arrival)
 {
-	const struct km_arrival *arrival = &sim->arrival;
 	struct km_type *type;
 
-	if (sim->known && sim->known[arrival->type_idx])
-		return sim->known[arrival->type_idx];
+	if (sim->known && sim->known[arrival->type_idx].type)
+		return sim->known[arrival->type_idx].type;
 	type = km_types_get(sim->types, arrival->trait);
 	if (type && sim->known)
-		sim->known[arrival->type_idx] = type;
+		sim->known[arrival->type_idx] = (struct sim_known){ type, type->key.id };
 	return type;
 }
 
 static void start(struct sim *sim, struct sim_agent *agent)
 {
 	struct sim_req *r = agent->head;
-	uint64_t predicted = sim_predict(sim, agent, r->req.type), ns;
+	uint64_t predicted_ns, ns;
 
 	agent->head = r->next;
 	if (!agent->head)
@@ -173,14 +178,34 @@ static void start(struct sim *sim, struct sim_agent *agent)
 	if (r->sent_seq != agent->started_seq++)
 		sim->out->fault = "M1: requests of one agent out of order";
 	km_sched_started(sim->sched, agent->idx);
-	sim->view->end_ns[agent->idx] = sim->now_ns + predicted;
 	agent->serving = r;
 	agent->defer = true;
 	r->req.start_ns = sim->now_ns;
 	r->req.conflicts = 0;
-	ns = sim_serve(sim, agent, r);
+	ns = sim_serve(sim, agent, r, &predicted_ns);
+	sim->view->end_ns[agent->idx] = sim->now_ns + predicted_ns;
 	sim->out->busy_ns += ns;
 	set_done(sim, agent->idx, sim->now_ns + ns);
+}
+
+static void start_if_idle(struct sim *sim, struct sim_agent *agent)
+{
+	if (agent->head && !agent->serving && !agent->updating)
+		start(sim, agent);
+}
+
+/* The scheduler sent @r: behind what is queued. */
+static void take(struct sim *sim, struct sim_agent *agent, struct sim_req *r)
+{
+	r->next = NULL;
+	r->sent_seq = agent->sent_seq++;
+	if (agent->tail)
+		agent->tail->next = r;
+	else
+		agent->head = r;
+	agent->tail = r;
+	if (agent->future)
+		sim_future_add(sim, agent, r->req.type);
 }
 
 /* Hand over all that the agent may have now; true when there was something. */
@@ -191,21 +216,10 @@ static bool send(struct sim *sim, uint32_t agent_idx)
 	bool sent = false;
 
 	while ((req = km_sched_next(sim->sched, agent_idx))) {
-		struct sim_req *r = sim_req_of(req);
-
-		r->next = NULL;
-		r->sent_seq = agent->sent_seq++;
-		if (agent->tail)
-			agent->tail->next = r;
-		else
-			agent->head = r;
-		agent->tail = r;
-		if (agent->future)
-			sim_future_add(sim, agent, req->type);
+		take(sim, agent, sim_req_of(req));
 		sent = true;
 	}
-	if (agent->head && !agent->serving && !agent->updating)
-		start(sim, agent);
+	start_if_idle(sim, agent);
 	return sent;
 }
 
@@ -213,8 +227,7 @@ static void wake_background(struct sim *sim, struct sim_agent *agent)
 {
 	uint64_t ns;
 
-	if (!sim->cfg.idle_lag || agent->serving || agent->head || agent->updating ||
-	    sim->arrival_ns == KM_SIM_NEVER)
+	if (agent->serving || agent->head || agent->updating || sim->arrival_ns == KM_SIM_NEVER)
 		return;
 	ns = sim_update_begin(sim, agent);
 	if (ns)
@@ -265,20 +278,28 @@ static void count_served(struct sim *sim, const struct sim_req *r)
 	mean->miss_ms2 += ms * ms;
 }
 
+/* Whether it is not over: another took its server, and it tries again. */
+static bool tries_again(struct sim *sim, struct sim_agent *agent, struct sim_req *r)
+{
+	uint64_t retry_ns;
+
+	if (!sim_conflicts(sim, r, &retry_ns))
+		return false;
+	if (r->req.conflicts > RETRY_MAX) {
+		sim->out->retries_exhausted++;
+		return false;
+	}
+	sim->out->busy_ns += retry_ns;
+	set_done(sim, agent->idx, sim->now_ns + retry_ns);
+	return true;
+}
+
 static void end_service(struct sim *sim, struct sim_agent *agent)
 {
 	struct sim_req *r = agent->serving;
-	uint64_t retry_ns;
 
-	if (sim_conflicts(sim, agent, r, &retry_ns)) {
-		if (r->req.conflicts <= RETRY_MAX) {
-			sim->out->busy_ns += retry_ns;
-			set_done(sim, agent->idx, sim->now_ns + retry_ns);
-			return;
-		}
-		sim->out->retries_exhausted++;
-	}
-	set_done(sim, agent->idx, KM_SIM_NEVER);
+	if (sim->cfg.conflict_servers && tries_again(sim, agent, r))
+		return;
 	agent->serving = NULL;
 	r->req.end_ns = sim->now_ns;
 	sim->changes++;
@@ -291,10 +312,16 @@ static void end_service(struct sim *sim, struct sim_agent *agent)
 		sim_judge_ghosts(sim, agent, &r->ghosts);
 	}
 	give_req(sim, r);
-	send(sim, agent->idx);
-	if (km_sched_waiting(sim->sched))
+	sim->inside--;
+	if (km_sched_waiting(sim->sched)) {
+		send(sim, agent->idx);
 		retry_waiting(sim);
-	wake_background(sim, agent);
+	}
+	start_if_idle(sim, agent);
+	if (!agent->serving)
+		set_done(sim, agent->idx, KM_SIM_NEVER);
+	if (sim->cfg.idle_lag)
+		wake_background(sim, agent);
 }
 
 static void end_update(struct sim *sim, struct sim_agent *agent)
@@ -308,24 +335,57 @@ static void end_update(struct sim *sim, struct sim_agent *agent)
 		wake_background(sim, agent);
 }
 
-static int fetch(struct sim *sim)
+/* What a request of the type will touch, as far as one can tell before its turn. */
+static void prefetch_known(const struct sim *sim, uint32_t type_idx)
 {
-	const struct km_sim_cfg *cfg = &sim->cfg;
-	int got;
+	const struct sim_known *known = &sim->known[type_idx];
+	uint32_t a;
 
-	sim->arrival_ns = KM_SIM_NEVER;
-	if (cfg->request_max && sim->out->submitted >= cfg->request_max)
-		return 0;
-	got = sim->source->next(sim->source, &sim->arrival, sim->diag);
-	if (got > 0)
-		sim->arrival_ns = km_max_u64(sim->arrival.at_ns, sim->now_ns);
+	if (!known->type)
+		return;
+	__builtin_prefetch(known->type);
+	__builtin_prefetch(&known->type->rule[0]);
+	__builtin_prefetch(&known->type->rule[8]);
+	__builtin_prefetch(&sim->cost[known->id]);
+	__builtin_prefetch(&sim->est->type_hit_ns[known->id]);
+	__builtin_prefetch(&sim->out->type[type_idx], 1);
+	km_view_prefetch(sim->view, KM_CACHE_TOP, known->id, 0);
+	for (a = 0; a < km_min_u64(sim->cfg.agent_nr, PREFETCH_AGENT_NR); a++)
+		__builtin_prefetch(&sim->agent[a].top[known->id], 1);
+}
+
+/* The source gives some at a time: its own tables are near then, and ours come nearer. */
+static int draw_ahead(struct sim *sim)
+{
+	int got = sim->source->next(sim->source, sim->ahead, SIM_AHEAD_NR, sim->diag);
+	uint32_t i;
+
+	sim->ahead_at = 0;
+	sim->ahead_nr = got > 0 ? (uint32_t)got : 0;
+	for (i = 0; sim->known && i < sim->ahead_nr; i++)
+		prefetch_known(sim, sim->ahead[i].type_idx);
 	return got < 0 ? got : 0;
 }
 
-static int admit(struct sim *sim, struct km_type *type)
+static int fetch(struct sim *sim)
+{
+	int err = 0;
+
+	sim->arrival_ns = KM_SIM_NEVER;
+	if (sim->out->submitted >= sim->cfg.request_max)
+		return 0;
+	if (++sim->ahead_at >= sim->ahead_nr)
+		err = draw_ahead(sim);
+	if (sim->ahead_nr)
+		sim->arrival_ns = km_max_u64(sim->ahead[sim->ahead_at].at_ns, sim->now_ns);
+	return err;
+}
+
+static int admit(struct sim *sim, struct km_type *type, const struct km_arrival *arrival)
 {
 	struct sim_req *r = take_req(sim);
 	uint32_t agent_idx;
+	bool sent;
 	int err = 0;
 
 	if (!r)
@@ -333,20 +393,26 @@ static int admit(struct sim *sim, struct km_type *type)
 	r->req.id = sim->out->submitted - 1;
 	r->req.due_ns = sim->now_ns;
 	r->req.type = type;
-	r->noise = sim->arrival.noise;
-	r->type_slot = sim->known ? sim->arrival.type_idx : type->key.id;
+	r->noise = arrival->noise;
+	r->type_slot = sim->known ? arrival->type_idx : type->key.id;
 	sim->view->now_ns = sim->now_ns;
 	if (sim->cfg.accuracy)
 		sim_judge_before(sim, type);
 	if (sim->exact_ns)
 		sim_exact(sim, type, r->noise);
-	agent_idx = km_sched_arrive(sim->sched, &r->req);
-	if (sim->cfg.accuracy && sim->cfg.policy->queueing == KM_QUEUE_OWN &&
-	    agent_idx != KM_NO_AGENT)
+	sim->inside++;
+	sim->out->inside_peak = km_max_u64(sim->out->inside_peak, sim->inside);
+	agent_idx = km_sched_arrive_send(sim->sched, &r->req, &sent);
+	if (agent_idx == KM_NO_AGENT)
+		return 0;
+	if (sim->cfg.accuracy && sim->cfg.policy->queueing == KM_QUEUE_OWN)
 		err = sim_judge_after(sim, r);
-	if (agent_idx != KM_NO_AGENT)
+	if (sent) {
+		take(sim, &sim->agent[agent_idx], r);
+		start_if_idle(sim, &sim->agent[agent_idx]);
+	} else {
 		send(sim, agent_idx);
-	sim->out->inside_peak = km_max_u64(sim->out->inside_peak, km_sched_inside(sim->sched));
+	}
 	return err;
 }
 
@@ -356,7 +422,7 @@ static void end_window(struct sim *sim)
 	struct km_sim_result *out = sim->out;
 	uint64_t arrived = out->submitted - sim->window_submitted;
 	uint64_t completed = out->completed - sim->window_completed;
-	bool saturated = km_sched_inside(sim->sched) >= 4 * (uint64_t)sim->cfg.agent_nr;
+	bool saturated = sim->inside >= 4 * (uint64_t)sim->cfg.agent_nr;
 
 	if (sim->window_end_ns) {
 		out->window_nr++;
@@ -375,43 +441,35 @@ static void end_window(struct sim *sim)
 
 static int arrive(struct sim *sim)
 {
+	const struct km_arrival *arrival = &sim->ahead[sim->ahead_at];
 	struct km_type *type;
 	int err = 0;
 
 	if (sim->now_ns >= sim->window_end_ns)
 		end_window(sim);
-	if (sim->arrival.is_delete) {
+	if (arrival->is_delete) {
 		sim->changes++;
 		sim->out->deletes++;
 		return fetch(sim);
 	}
 	sim->out->submitted++;
-	type = km_sched_inside(sim->sched) < sim->cfg.inside_max ? classify(sim) : NULL;
+	type = sim->inside < sim->cfg.inside_max ? classify(sim, arrival) : NULL;
 	if (!type)
 		sim->out->refused++;
 	else if (sim_cost(sim, type)->gen != type->key.gen)
 		err = meet_type(sim, type);
 	if (type && !err)
-		err = admit(sim, type);
+		err = admit(sim, type, arrival);
 	return err ? err : fetch(sim);
 }
 
-static int publish(struct sim *sim)
+static void publish(struct sim *sim)
 {
-	struct km_estimates *next;
-
 	sim->publish_ns = sim->now_ns + sim->cfg.estimate_period_ns;
 	if (!sim->est_stale)
-		return 0;
-	next = km_estimator_table(sim->estimator);
-	if (!next)
-		return -ENOMEM;
-	if (sim->est)
-		km_estimates_free(&sim->est->head);
-	sim->est = next;
-	sim->view->est = next;
+		return;
+	km_estimator_refresh(sim->estimator, sim->est);
 	sim->est_stale = false;
-	return 0;
 }
 
 static void age(struct sim *sim)
@@ -419,6 +477,7 @@ static void age(struct sim *sim)
 	uint32_t a;
 
 	for (a = 0; a < sim->cfg.agent_nr; a++) {
+		sim_sync_revs(&sim->agent[a]);
 		sim->out->aged += km_cache_age(sim->agent[a].cache, sim->now_ns);
 		if (sim->agent[a].future)
 			(void)km_cache_age(sim->agent[a].future, sim->now_ns);
@@ -453,11 +512,12 @@ static const char *check_agent(const struct sim *sim, const struct sim_agent *ag
 static const char *check_all(const struct sim *sim)
 {
 	const struct km_sim_result *out = sim->out;
-	uint64_t inside = km_sched_inside(sim->sched), held = 0;
+	uint64_t inside = sim->inside, held = 0;
 	const char *wrong = NULL;
 	uint32_t a;
 
-	if (out->submitted != out->completed + out->refused + inside)
+	if (out->submitted != out->completed + out->refused + inside ||
+	    inside != km_sched_inside(sim->sched))
 		return "M3: a request was lost";
 	for (a = 0; !wrong && a < sim->cfg.agent_nr; a++) {
 		const struct sim_agent *agent = &sim->agent[a];
@@ -477,11 +537,12 @@ static const char *check_all(const struct sim *sim)
 
 /* ---- the loop -------------------------------------------------------------- */
 
-static int timers(struct sim *sim)
+static void timers(struct sim *sim)
 {
 	if (sim->now_ns >= sim->age_ns)
 		age(sim);
-	return sim->now_ns >= sim->publish_ns ? publish(sim) : 0;
+	if (sim->now_ns >= sim->publish_ns)
+		publish(sim);
 }
 
 static int step(struct sim *sim)
@@ -498,7 +559,8 @@ static int step(struct sim *sim)
 	}
 	if (timer_ns <= done_ns && timer_ns <= sim->arrival_ns) {
 		sim->now_ns = timer_ns;
-		return timers(sim);
+		timers(sim);
+		return 0;
 	}
 	if (done_ns <= sim->arrival_ns) {
 		sim->now_ns = done_ns;
@@ -517,7 +579,7 @@ static int loop(struct sim *sim)
 	struct km_sim_result *out = sim->out;
 	int err = fetch(sim);
 
-	while (!err && (sim->arrival_ns != KM_SIM_NEVER || km_sched_inside(sim->sched))) {
+	while (!err && (sim->arrival_ns != KM_SIM_NEVER || sim->inside)) {
 		err = step(sim);
 		if (km_unlikely(sim->oom))
 			err = -ENOMEM;
@@ -588,6 +650,11 @@ static int create_core(struct sim *sim)
 	if (!err)
 		err = km_estimator_create(&sim->estimator, sim->type_cap, sim->rule_nr,
 					  source->rules);
+	if (!err) {
+		sim->est = km_estimator_table(sim->estimator);
+		sim->view->est = sim->est;
+		err = sim->est ? 0 : -ENOMEM;
+	}
 	if (err)
 		return err;
 	km_types_on_recycle(sim->types, km_view_recycle, sim->view);
@@ -628,6 +695,8 @@ static int create_agents(struct sim *sim)
 		cache_cfg.owner = agent;
 		cache_cfg.changed = cache_changed;
 		err = km_cache_create(&agent->cache, &cache_cfg);
+		if (!err)
+			agent->top = km_cache_objs(agent->cache, KM_CACHE_TOP);
 		if (err || cfg->policy->needs != KM_NEEDS_FUTURE)
 			continue;
 		cache_cfg.changed = future_changed;
@@ -656,7 +725,7 @@ static int create_tables(struct sim *sim)
 	for (i = 0; i < sim->leaf_nr; i++)
 		sim->done_ns[i] = KM_SIM_NEVER;
 	if (sim->source->type_nr && sim->type_cap >= sim->source->type_nr) {
-		sim->known = calloc(sim->source->type_nr, sizeof(struct km_type *));
+		sim->known = calloc(sim->source->type_nr, sizeof(*sim->known));
 		if (!sim->known)
 			return -ENOMEM;
 	}
@@ -677,6 +746,8 @@ static void set_defaults(struct sim *sim)
 		cfg->estimate_period_ns = ESTIMATE_PERIOD_NS;
 	if (!cfg->inside_max)
 		cfg->inside_max = INSIDE_MAX;
+	if (!cfg->request_max)
+		cfg->request_max = UINT64_MAX;
 	sim->rule_nr = sim->source->rule_nr;
 	sim->type_cap = cfg->type_cap;
 	if (!sim->type_cap)
@@ -764,9 +835,8 @@ int km_sim_run(struct km_sim_result *out, const struct km_sim_cfg *cfg, struct k
 		for (i = 0; i < sim->leaf_nr; i++)
 			set_done(sim, i, KM_SIM_NEVER);
 		sim->view->exact_ns = sim->exact_ns;
-		sim->est_stale = true;
+		sim->publish_ns = sim->cfg.estimate_period_ns;
 		sim->age_ns = cfg->age_ns ? km_max_u64(cfg->age_ns / AGE_PARTS, 1) : KM_SIM_NEVER;
-		err = publish(sim);
 	}
 	if (!err)
 		err = loop(sim);

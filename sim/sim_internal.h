@@ -11,6 +11,10 @@
 #include "sim/sim.h"
 
 #define KM_SIM_NEVER UINT64_MAX
+/* Arrivals drawn at a time. */
+#define SIM_AHEAD_NR 16
+/* Results whose rule objects are told of a hit later, at a time. */
+#define SIM_UNTOLD_NR 32
 
 struct sim_judged;
 
@@ -43,6 +47,7 @@ struct sim_change {
 
 struct sim_agent {
 	struct km_cache *cache;
+	const struct km_cache_obj *top; /* its results by id */
 	struct sim_req *head, *tail; /* sent and not started */
 	struct sim_req *serving;
 	struct km_cache_obj *updating; /* background; NULL = none */
@@ -51,11 +56,23 @@ struct sim_agent {
 	uint32_t idx, change_nr, change_cap;
 	struct sim_change *change;
 	struct sim *sim;
+	/*
+	 * A hit brings all rule objects of the result up to date, but few of them are
+	 * looked at before the next hit: their rev follows in sim_sync_revs().
+	 */
+	struct km_cache_obj *untold[SIM_UNTOLD_NR]; /* results that were hit; marked */
+	uint32_t untold_nr;
 	uint64_t bytes; /* of the cache, as last added up */
 	uint64_t sent_seq, started_seq; /* M1 */
 
 	/* the future: what the cache will be when all that is queued is served */
 	struct km_cache *future;
+};
+
+/* What a number of the source's stands for. */
+struct sim_known {
+	struct km_type *type; /* NULL = not met yet */
+	uint32_t id; /* of type */
 };
 
 struct sim {
@@ -78,14 +95,16 @@ struct sim {
 	uint32_t *winner; /* [leaf_nr] tournament over done_ns; 1 is the root */
 	uint32_t leaf_nr;
 
-	struct km_type **known; /* [source->type_nr] interned once; NULL = each time */
+	struct sim_known *known; /* [source->type_nr] interned once; NULL = each time */
 	struct km_cost_type *cost; /* [type_cap] */
 	uint64_t *miss_ns; /* [type_cap][rule_nr] */
 	uint64_t cost_known_nr, cost_unknown_nr;
 
 	uint64_t now_ns, changes; /* inventory changes by commits and deletes so far */
 	uint64_t delete_ns; /* one more every so often */
-	struct km_arrival arrival;
+	uint64_t inside; /* accepted and not completed */
+	struct km_arrival ahead[SIM_AHEAD_NR]; /* the next one is at ahead_at */
+	uint32_t ahead_at, ahead_nr;
 	uint64_t arrival_ns; /* KM_SIM_NEVER after the last */
 	uint64_t publish_ns, age_ns; /* next */
 
@@ -130,18 +149,22 @@ void *sim_block(struct sim *sim, size_t nr, size_t bytes);
 
 /* sim/serve.c: what an agent does. */
 
-/* Look up, insert, evict for @r on @agent now. Return: how long it takes. */
-uint64_t sim_serve(struct sim *sim, struct sim_agent *agent, struct sim_req *r);
+/*
+ * Look up, insert, evict for @r on @agent now.
+ * @predicted_ns: set to what the agent expects, by its cache before it.
+ * Return: how long it takes.
+ */
+uint64_t sim_serve(struct sim *sim, struct sim_agent *agent, struct sim_req *r,
+		   uint64_t *predicted_ns);
+/* Bring the revs of rule objects up to date: before one is read, or a result leaves. */
+void sim_sync_revs(struct sim_agent *agent);
 /* The same without doing it. */
-uint64_t sim_weigh(struct sim *sim, const struct sim_agent *agent, const struct km_type *type,
+uint64_t sim_weigh(struct sim *sim, struct sim_agent *agent, const struct km_type *type,
 		   uint32_t noise);
-/* The agent's own prediction, from its current cache. */
-uint64_t sim_predict(const struct sim *sim, const struct sim_agent *agent,
-		     const struct km_type *type);
 /* Begin to bring the oldest result up to date; 0 = none lags enough, else the time. */
 uint64_t sim_update_begin(struct sim *sim, struct sim_agent *agent);
 /* Whether the commit met another's; then how long the retry takes. */
-bool sim_conflicts(struct sim *sim, struct sim_agent *agent, struct sim_req *r, uint64_t *retry_ns);
+bool sim_conflicts(struct sim *sim, struct sim_req *r, uint64_t *retry_ns);
 /* Add up the cache's bytes after they may have changed. */
 void sim_count_bytes(struct sim *sim, struct sim_agent *agent);
 /* Apply @type to the cache that @agent will have once its queue is served. */
@@ -154,7 +177,7 @@ void sim_judge_before(struct sim *sim, const struct km_type *type);
 /* After it: set up the comparison with the other agents. */
 int sim_judge_after(struct sim *sim, struct sim_req *r);
 /* All ahead of @ghosts on @agent is done. */
-void sim_judge_ghosts(struct sim *sim, const struct sim_agent *agent, struct sim_ghost **ghosts);
+void sim_judge_ghosts(struct sim *sim, struct sim_agent *agent, struct sim_ghost **ghosts);
 /* @r was served. */
 void sim_judge_served(struct sim *sim, struct sim_req *r);
 /* Exact processing time of the request at hand on every agent, for the oracle. */

@@ -41,13 +41,16 @@ static bool goes_on(struct trace_source *s, const struct km_event *event)
 	return same;
 }
 
-static int trace_next(struct km_source *source, struct km_arrival *arrival, struct km_diag *diag)
+/* One at a time: an arrival's traits are ours. */
+static int trace_next(struct km_source *source, struct km_arrival *arrival, uint32_t nr,
+		      struct km_diag *diag)
 {
 	struct trace_source *s = (struct trace_source *)source;
 	struct km_event event;
 	uint64_t mix;
 	int got;
 
+	(void)nr;
 	do {
 		got = km_trace_next(s->reader, &event, diag);
 		if (got <= 0)

@@ -286,21 +286,29 @@ static void take_one(struct zone_source *s, struct km_arrival *arrival)
 	find_first(s);
 }
 
-static int zone_next(struct km_source *source, struct km_arrival *arrival, struct km_diag *diag)
+static bool next_one(struct zone_source *s, struct km_arrival *arrival)
 {
-	struct zone_source *s = (struct zone_source *)source;
-
-	(void)diag;
 	while (!s->ended && s->batch_nr < BATCH_NR &&
 	       (!s->batch_nr || s->now_ns <= s->batch[s->first].next_ns))
 		begin_batch(s);
 	if (!s->batch_nr)
-		return 0;
+		return false;
 	take_one(s, arrival);
 	/* A start that found no room is late by then. */
 	if (s->batch_nr == BATCH_NR - 1 && s->now_ns < arrival->at_ns)
 		s->now_ns = arrival->at_ns;
-	return 1;
+	return true;
+}
+
+static int zone_next(struct km_source *source, struct km_arrival *arrival, uint32_t nr,
+		     struct km_diag *diag)
+{
+	uint32_t got = 0;
+
+	(void)diag;
+	while (got < nr && next_one((struct zone_source *)source, &arrival[got]))
+		got++;
+	return (int)got;
 }
 
 /* ---- building it ----------------------------------------------------------- */

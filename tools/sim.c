@@ -165,7 +165,7 @@ static int count_requests(struct world *w, struct km_diag *diag)
 
 	if (err)
 		return err;
-	while ((got = source->next(source, &arrival, diag)) > 0)
+	while ((got = source->next(source, &arrival, 1, diag)) > 0)
 		w->trace_nr += !arrival.is_delete;
 	source->destroy(source);
 	if (w->opt.requests)

@@ -49,11 +49,13 @@ struct list {
 	uint32_t trait[REQUEST_NR][2];
 };
 
-static int list_next(struct km_source *source, struct km_arrival *arrival, struct km_diag *diag)
+static int list_next(struct km_source *source, struct km_arrival *arrival, uint32_t nr,
+		     struct km_diag *diag)
 {
 	struct list *list = (struct list *)source;
 
 	(void)diag;
+	(void)nr;
 	if (list->at == list->nr)
 		return 0;
 	*arrival = (struct km_arrival){ .at_ns = list->at_ns[list->at],

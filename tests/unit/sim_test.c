@@ -588,7 +588,7 @@ static void a_zone_has_the_rate_and_the_types_it_states(void **state)
 	zone.hours = 20;
 	zone.burst_s = 20; /* many short ones: the share of time is near what is stated */
 	assert_int_equal(km_sim_zone_open(&source, &zone, 2, seed_get(), NULL), 0);
-	while (source->next(source, &arrival, NULL) > 0) {
+	while (source->next(source, &arrival, 1, NULL) > 0) {
 		assert_true(arrival.at_ns >= last);
 		assert_true(arrival.type_idx < 200);
 		last = arrival.at_ns;
