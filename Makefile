@@ -66,12 +66,12 @@ tools_SRC += report.c report_bench.c report_chart.c report_css.c report_doc.c re
 MODULES := lib ring numa alloc cache core place sim
 LIB_SRC := $(foreach m,$(MODULES),$(addprefix $(m)/,$($(m)_SRC)))
 # Benchmarks of perf/ that are part of the command, and their options.
-bench_SRC := cache_bench.c classify_bench.c dispatch_bench.c dispatch_play.c dispatch_rivals.c dispatch_world.c rows.c sim_bench.c slots_bench.c
+bench_SRC := cache_bench.c classify_bench.c dispatch_bench.c dispatch_play.c dispatch_rivals.c dispatch_world.c rows.c sim_bench.c slots_bench.c counters.c
 tools_SRC += bench_cache.c bench_classify.c bench_rows.c bench_sim.c bench_slots.c
 TOOL_SRC := $(addprefix tools/,$(tools_SRC)) $(addprefix perf/,$(bench_SRC))
 
 # Programs that "make check" runs, by the name of their source without .c.
-UNIT := sim_test place_test audit_test lib_test arena_test slots_test topo_test ring_test cache_test type_test formats_test consolidate_test store_test policy_test zone_test import_test rules_test estimate_test decision_path_test eval_test page_fault_test runtime_test
+UNIT := sim_test place_test audit_test lib_test arena_test slots_test topo_test ring_test cache_test type_test formats_test consolidate_test store_test policy_test zone_test import_test rules_test estimate_test decision_path_test eval_test page_fault_test runtime_test counters_test
 MODEL := sim_model_test cache_model_test place_model_test policy_model_test theorem1_test sched_model_test import_sample_test
 STRESS := store_stress runtime_stress ring_stress snap_stress park_stress summary_stress changed_stress seq_stress
 # Measuring programs of perf/, built by "make perf".
@@ -154,6 +154,9 @@ $(O)/tests/%: $(O)/tests/%.o $(O)/tests/libsupport.a $(O)/libkamino.a
 # The test's own allocators come first, so that it can make them fail.
 $(O)/tests/unit/ring_test: KM_LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=aligned_alloc
 $(addprefix $(O)/tests/unit/,arena_test slots_test cache_test topo_test estimate_test): KM_LDFLAGS += -Wl,--wrap=calloc
+# The kernel's side of perf events is the test's own.
+$(O)/tests/unit/counters_test: $(O)/perf/counters.o
+$(O)/tests/unit/counters_test: KM_LDFLAGS += -Wl,--wrap=syscall,--wrap=read,--wrap=prctl
 $(O)/tests/unit/runtime_test: KM_LDFLAGS += \
 	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=pthread_create
 

@@ -24,6 +24,7 @@
 #include "core/policy.h"
 #include "lib/diag.h"
 #include "lib/hist.h"
+#include "perf/counters.h"
 
 #define KM_BENCH_ANY_CPU UINT32_MAX
 
@@ -46,6 +47,8 @@ struct km_bench_dispatch_result {
 	struct km_hist batch_ps, single_ps, classify_ps, path_ps; /* per decision */
 	struct km_hist look_ps; /* per look */
 	struct km_hist floor_ps, naive_ps; /* per decision */
+	struct km_counters counters; /* of counted_nr decisions more, in batches, not timed */
+	uint64_t counted_nr;
 	bool singles; /* decisions are long enough to be timed one by one */
 	uint32_t batch, in_flight, rule_obj_nr;
 	uint64_t timer_ns; /* one reading of the clock */

@@ -46,6 +46,7 @@ BEGIN {
 	door("zlib", "place/csv.c place/trace.c tests/") # one of the two; tests make such files
 	door("xxhash", "core/type.c place/dict.c")
 	door("sys/sdt.h", "lib/probe.h")
+	door("linux/perf_event.h", "perf/counters.c")
 	door("lmdb", "place/store_lmdb.c")
 }
 

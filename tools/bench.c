@@ -107,6 +107,39 @@ json_t *km_bench_rtt_json(uint64_t ns)
 	return ns ? json_integer((json_int_t)ns) : json_string("unavailable");
 }
 
+json_t *km_bench_counters_json(const struct km_counters *c, const char *per, uint64_t nr)
+{
+	json_t *json = json_pack("{s:s}", "per", per), *value;
+	const char *why;
+	char text[160];
+	int i, err = 0;
+
+	for (i = 0; i < KM_COUNTER_NR; i++) {
+		why = nr ? km_counters_why(c, i, text, sizeof(text)) : "nothing was counted";
+		value = why ? json_sprintf("unavailable: %s", why)
+			    : json_real(c->sum[i] / (double)nr);
+		err |= json_object_set_new(json, km_counter_name(i), value);
+	}
+	if (!err)
+		return json;
+	json_decref(json);
+	return NULL;
+}
+
+void km_bench_print_counters(const struct km_counters *c, const char *per, uint64_t nr)
+{
+	const char *why;
+	char text[160];
+	int i;
+
+	printf("counted, a %s:", per);
+	for (i = 0; i < KM_COUNTER_NR && nr; i++)
+		if (!km_counters_why(c, i, text, sizeof(text)))
+			printf(" %.4g %s", c->sum[i] / (double)nr, km_counter_name(i));
+	why = km_counters_why(c, KM_CYCLES, text, sizeof(text));
+	printf("%s%s\n", why ? "\nhardware counters unavailable: " : "", why ? why : "");
+}
+
 int km_bench_print(const char *name, json_t *params, json_t *results, struct km_diag *diag)
 {
 	char command[64];

@@ -10,6 +10,7 @@
 
 #include "lib/diag.h"
 #include "lib/hist.h"
+#include "perf/counters.h"
 #include "tools/json.h"
 
 #define KM_BENCH_LIST_MAX 32 /* numbers in one option */
@@ -46,6 +47,15 @@ json_t *km_bench_hist_json(const struct km_hist *ps);
 
 /** km_bench_rtt_json() - a line's round trip in ns, or "unavailable" for 0. */
 json_t *km_bench_rtt_json(uint64_t ns);
+
+/**
+ * km_bench_counters_json() - {per, each counter: a number or "unavailable: why"}.
+ * @c: closed. @per: what one of @nr is called, in the singular; numbers are for one.
+ */
+json_t *km_bench_counters_json(const struct km_counters *c, const char *per, uint64_t nr);
+
+/** km_bench_print_counters() - the same in one or two lines on stdout. */
+void km_bench_print_counters(const struct km_counters *c, const char *per, uint64_t nr);
 
 /**
  * km_bench_print() - the document of "bench @name" on stdout.

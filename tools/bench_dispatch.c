@@ -131,6 +131,8 @@ static json_t *result_json(const struct km_bench_dispatch_cfg *cfg,
 	err |= json_object_set_new(json, "classify_ns", km_bench_hist_json(&r->classify_ps));
 	err |= json_object_set_new(json, "look_ns", km_bench_hist_json(&r->look_ps));
 	err |= json_object_set_new(json, "path_ns", km_bench_hist_json(&r->path_ps));
+	err |= json_object_set_new(json, "counters",
+				   km_bench_counters_json(&r->counters, "decision", r->counted_nr));
 	err |= json_object_set_new(json, "timer_ns", json_integer((json_int_t)r->timer_ns));
 	err |= json_object_set_new(json, "histogram_error", json_real(KM_HIST_ERROR));
 	err |= json_object_set_new(json, "batch", json_integer(r->batch));
@@ -200,6 +202,7 @@ static void print_tail(const struct bench_args *args, const struct km_bench_disp
 	       args->cpu == KM_BENCH_ANY_CPU ? -1 : (int64_t)args->cpu,
 	       args->agents_cpu == KM_BENCH_ANY_CPU ? -1 : (int64_t)args->agents_cpu, r->rtt_ns[0],
 	       r->rtt_ns[1]);
+	km_bench_print_counters(&r->counters, "decision", r->counted_nr);
 }
 
 /* ---- running ------------------------------------------------------------------------ */

@@ -101,6 +101,19 @@ def check_hist(hist, samples):
     assert 0 <= hist["min"] <= hist["p50"] <= hist["p90"] <= hist["p99"] <= hist["p999"] <= hist["max"], hist
 
 
+def check_counters(counters):
+    """A number or a reason, never missing; what asks for no hardware is always there."""
+    assert counters["per"] == "decision"
+    for name in ("cycles", "instructions", "branch_misses", "l1d_misses", "llc_misses", "cache_misses",
+                 "dtlb_misses", "page_faults", "context_switches"):
+        value = counters[name]
+        if isinstance(value, str):
+            assert value.startswith("unavailable: ") and len(value) > len("unavailable: "), (name, value)
+            assert name not in ("page_faults", "context_switches"), (name, value)
+        else:
+            assert value >= 0 and (value > 0 or name not in ("cycles", "instructions")), (name, value)
+
+
 def check_result(result, agents, rules, policy, samples=4000):
     assert (result["agents"], result["rules"], result["policy"]) == (agents, rules, policy), result
     for key in ("decision_ns", "single_ns", "classify_ns", "path_ns"):
@@ -113,6 +126,7 @@ def check_result(result, agents, rules, policy, samples=4000):
     assert 0 < result["top_hit_share"] <= 1 and result["completed_per_s"] > 0
     assert result["timed"].startswith(("each decision", "batches of %d" % result["batch"]))
     assert int(result["checksum"], 16) != 0
+    check_counters(result["counters"])
 
 
 def every_cell_of_the_lists_is_there_and_checked():
