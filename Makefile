@@ -153,6 +153,7 @@ $(O)/tests/%: $(O)/tests/%.o $(O)/tests/libsupport.a $(O)/libkamino.a
 
 # The test's own allocators come first, so that it can make them fail.
 $(O)/tests/unit/ring_test: KM_LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=aligned_alloc
+$(O)/tests/unit/lib_test: KM_LDFLAGS += -Wl,--wrap=clock_gettime
 $(addprefix $(O)/tests/unit/,arena_test slots_test cache_test topo_test estimate_test): KM_LDFLAGS += -Wl,--wrap=calloc
 # The kernel's side of perf events is the test's own.
 $(O)/tests/unit/counters_test: $(O)/perf/counters.o

@@ -12,6 +12,7 @@
 #endif
 
 #define CALIBRATE_NS (10 * KM_NS_PER_MS)
+#define PAIR_TRIES 64 /* the tightest of so many readings of both clocks */
 #define COST_SAMPLES 1001
 
 /* Sync: written once under start_once, read-only after. */
@@ -54,21 +55,48 @@ static uint64_t tsc_read(void)
 }
 #endif
 
+/* One moment by both clocks. */
+struct moment {
+	uint64_t ns, tsc;
+};
+
+/*
+ * A thread that is stopped between two readings would put them milliseconds
+ * apart, and the scale off by any factor: so the tightest bracket counts.
+ */
+static struct moment both_clocks(void)
+{
+	uint64_t before, after, ns, tightest = UINT64_MAX;
+	struct moment now = { 0 };
+	int i;
+
+	for (i = 0; i < PAIR_TRIES; i++) {
+		before = tsc_read();
+		ns = monotonic_ns();
+		after = tsc_read();
+		if (after - before >= tightest)
+			continue;
+		tightest = after - before;
+		now = (struct moment){ ns, before + tightest / 2 };
+	}
+	return now;
+}
+
 static void start(void)
 {
-	uint64_t ns, tsc;
+	struct moment first, last;
 
 	ns_zero = monotonic_ns();
 	if (!tsc_is_invariant())
 		return;
-	tsc_zero = tsc_read();
+	first = both_clocks();
 	do {
-		ns = monotonic_ns();
-		tsc = tsc_read();
-	} while (ns - ns_zero < CALIBRATE_NS);
-	if (tsc <= tsc_zero)
+		last = both_clocks();
+	} while (last.ns - first.ns < CALIBRATE_NS);
+	if (last.tsc <= first.tsc)
 		return;
-	mult = (uint64_t)(((unsigned __int128)(ns - ns_zero) << 32) / (tsc - tsc_zero));
+	tsc_zero = first.tsc;
+	mult = (uint64_t)(((unsigned __int128)(last.ns - first.ns) << 32) / (last.tsc - first.tsc));
 	use_tsc = mult != 0;
 }
 

@@ -8,6 +8,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -141,6 +144,77 @@ static void random_numbers_repeat_and_stay_in_range(void **state)
 	}
 }
 
+static uint64_t kernel_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * KM_NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
+int __real_clock_gettime(clockid_t clock, struct timespec *ts);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *ts);
+
+static int
+	stop_after; /* the thread is stopped after so many readings of the kernel's clock; 0 = never */
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *ts)
+{
+	const struct timespec while_ts = { .tv_nsec = 15000000 };
+	int err = __real_clock_gettime(clock, ts);
+
+	if (stop_after && !--stop_after)
+		nanosleep(&while_ts, NULL);
+	return err;
+}
+
+/* Both clocks at one moment: again when the thread was stopped in between. */
+static void read_both(uint64_t *ours, uint64_t *kernels)
+{
+	uint64_t before;
+
+	do {
+		before = kernel_ns();
+		*ours = km_clock_ns();
+		*kernels = kernel_ns();
+	} while (*kernels - before > 5 * KM_NS_PER_US);
+}
+
+/* How many ns of ours pass in 1,000 of the kernel's, calibrated now. */
+static uint64_t scale(void)
+{
+	uint64_t t0, t1, k0, k1;
+
+	km_clock_ns();
+	stop_after = 0;
+	read_both(&t0, &k0);
+	do {
+		read_both(&t1, &k1);
+	} while (k1 - k0 < 5 * KM_NS_PER_MS);
+	return (t1 - t0) * 1000 / (k1 - k0);
+}
+
+/* The first test: a child calibrates anew only while the parent has not. */
+static void clock_keeps_its_scale_when_stopped_while_calibrating(void **state)
+{
+	int status, nr;
+	uint64_t found;
+	pid_t child;
+
+	(void)state;
+	for (nr = 1; nr <= 8; nr++) {
+		child = fork();
+		assert_true(child >= 0);
+		if (!child) {
+			stop_after = nr;
+			found = scale();
+			_exit(found >= 980 && found <= 1020 ? 0 : 1);
+		}
+		assert_int_equal(waitpid(child, &status, 0), child);
+		assert_int_equal(status, 0);
+	}
+}
+
 static void clock_goes_forward_and_agrees_with_a_sleep(void **state)
 {
 	uint64_t t0 = km_clock_ns(), t1;
@@ -155,6 +229,7 @@ static void clock_goes_forward_and_agrees_with_a_sleep(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(clock_keeps_its_scale_when_stopped_while_calibrating),
 		cmocka_unit_test(hist_quantiles_are_within_the_stated_error),
 		cmocka_unit_test(hist_small_values_are_exact),
 		cmocka_unit_test(hist_glances_tell_what_came_between),
