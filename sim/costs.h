@@ -134,6 +134,14 @@ void km_cost_recorder_name(struct km_cost_recorder *rec, uint32_t id, uint64_t h
 /** km_cost_recorder_add() - one sample; ids out of bounds and unnamed types are ignored. */
 void km_cost_recorder_add(struct km_cost_recorder *rec, uint64_t sample);
 
+/**
+ * km_cost_recorder_measured() - whether samples to come are measured or of a warm-up.
+ *
+ * A warm-up's times (first touches, cold caches) stand in the profile only for
+ * what was not seen measured. A new recorder takes warm-up samples.
+ */
+void km_cost_recorder_measured(struct km_cost_recorder *rec, bool measured);
+
 /** km_cost_recorder_bytes() - what a cached object takes, for the simulated cache. */
 void km_cost_recorder_bytes(struct km_cost_recorder *rec, uint32_t rule_idx, uint64_t bytes);
 

@@ -35,6 +35,7 @@
 
 struct tally {
 	uint64_t nr, sum, min, max;
+	bool measured; /* holds no sample of a warm-up */
 	uint32_t bucket[TALLY_NR];
 };
 
@@ -53,6 +54,7 @@ struct km_cost_recorder {
 	uint32_t type_nr, type_room;
 	uint32_t *slot; /* open addressing over type by hash: index + 1, 0 = empty */
 	uint32_t slot_mask;
+	bool measured; /* the warm-up is over */
 };
 
 /* ---- tallies --------------------------------------------------------------- */
@@ -81,8 +83,13 @@ static uint64_t bucket_mid(uint32_t idx)
 	return low + (UINT64_C(1) << (octave - 1)) / 2;
 }
 
-static void tally_add(struct tally *tally, uint64_t ns)
+/* The first sample after a warm-up drops those of the warm-up, and none of a later one counts. */
+static void tally_add(struct tally *tally, uint64_t ns, bool measured)
 {
+	if (tally->measured && !measured)
+		return;
+	if (tally->measured != measured)
+		*tally = (struct tally){ .measured = true };
 	if (!tally->nr || ns < tally->min)
 		tally->min = ns;
 	if (ns > tally->max)
@@ -222,14 +229,14 @@ static void add_type_hit(struct km_cost_recorder *rec, uint32_t id, uint64_t ns)
 {
 	struct type_tally *type;
 
-	tally_add(&rec->all_hits, ns);
+	tally_add(&rec->all_hits, ns, rec->measured);
 	if (id >= rec->type_cap || rec->type_of[id] == UINT32_MAX)
 		return;
 	type = &rec->type[rec->type_of[id]];
 	if (!type->hit)
 		type->hit = calloc(1, sizeof(*type->hit));
 	if (type->hit)
-		tally_add(type->hit, ns);
+		tally_add(type->hit, ns, rec->measured);
 }
 
 void km_cost_recorder_add(struct km_cost_recorder *rec, uint64_t sample)
@@ -243,16 +250,21 @@ void km_cost_recorder_add(struct km_cost_recorder *rec, uint64_t sample)
 		break;
 	case KM_SAMPLE_RULE_HIT:
 		if (id < rec->rule_nr)
-			tally_add(&rec->rule_hit[id], ns);
+			tally_add(&rec->rule_hit[id], ns, rec->measured);
 		break;
 	case KM_SAMPLE_RULE_MISS:
 		if (id < rec->rule_nr)
-			tally_add(&rec->rule_miss[id], ns);
+			tally_add(&rec->rule_miss[id], ns, rec->measured);
 		break;
 	case KM_SAMPLE_BUILD:
-		tally_add(&rec->build, ns);
+		tally_add(&rec->build, ns, rec->measured);
 		break;
 	}
+}
+
+void km_cost_recorder_measured(struct km_cost_recorder *rec, bool measured)
+{
+	rec->measured = measured;
 }
 
 void km_cost_recorder_bytes(struct km_cost_recorder *rec, uint32_t rule_idx, uint64_t bytes)

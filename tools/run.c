@@ -82,17 +82,27 @@ static void replay_progress(void *arg, uint64_t done, uint64_t all)
 {
 	const struct phase *phase = arg;
 
+	/* relaxed: where the warm-up ends is not exact */
+	atomic_store_explicit(&phase->w->measured, done >= phase->w->warmup_nr,
+			      memory_order_relaxed);
 	run_progress(phase->w, phase->name, done, all);
 }
 
 static void record_name(void *ctx, uint32_t id, uint64_t hash)
 {
-	km_cost_recorder_name(ctx, id, hash);
+	const struct run_world *w = ctx;
+
+	km_cost_recorder_name(w->costs, id, hash);
 }
 
 static void record_sample(void *ctx, uint64_t sample)
 {
-	km_cost_recorder_add(ctx, sample);
+	struct run_world *w = ctx;
+
+	/* relaxed: see replay_progress() */
+	km_cost_recorder_measured(w->costs,
+				  atomic_load_explicit(&w->measured, memory_order_relaxed));
+	km_cost_recorder_add(w->costs, sample);
 }
 
 /* A recorder of the measured runs' times, for "kamino sim --costs". */
@@ -192,7 +202,9 @@ static int run_in(struct run_world *w, struct run_outcome *out, struct km_replay
 	err = open_recorder(w, workload);
 	if (err)
 		return err;
-	tap.ctx = w->costs;
+	tap.ctx = w;
+	/* relaxed: no other thread yet */
+	atomic_store_explicit(&w->measured, false, memory_order_relaxed);
 	/* The calibration (a closed loop) is not recorded. */
 	err = start_runtime(w, out->policy, workload, estimates,
 			    w->costs && cfg->compress > 0 ? &tap : NULL, &rt, diag);

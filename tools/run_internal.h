@@ -39,7 +39,8 @@ struct run_world {
 	uint64_t warmup_nr;
 	double compress;
 	double capacity, busy_max; /* closed loop: requests per second, busy share of an agent */
-	struct km_cost_recorder *costs; /* --record-costs, or NULL */
+	struct km_cost_recorder *costs; /* --record-costs, or NULL; the estimator thread adds */
+	_Atomic bool measured; /* the warm-up is over; the client's thread writes */
 	bool tty;
 };
 

@@ -424,6 +424,36 @@ static void a_recorded_profile_keeps_means_and_bounds(void **state)
 	unlink(path);
 }
 
+static void a_profile_holds_a_warm_up_only_where_nothing_was_measured(void **state)
+{
+	const uint64_t sample = km_sample_pack(KM_SAMPLE_RULE_MISS, 0, 9000);
+	struct km_type type = { .key = { 3, 1 }, .hash = 0xabc };
+	struct km_cost_recorder *rec;
+	struct km_cost_type ct;
+	struct km_costs *costs;
+	uint64_t rule_ns[KM_RULES_MAX];
+	const char *path = profile_path();
+
+	(void)state;
+	assert_int_equal(km_cost_recorder_create(&rec, 16, 2, two_rules), 0);
+	km_cost_recorder_add(rec, sample);
+	km_cost_recorder_add(rec, km_sample_pack(KM_SAMPLE_BUILD, 0, 9000));
+	km_cost_recorder_measured(rec, true);
+	km_cost_recorder_add(rec, km_sample_pack(KM_SAMPLE_BUILD, 0, 50));
+	/* the next policy's warm-up */
+	km_cost_recorder_measured(rec, false);
+	km_cost_recorder_add(rec, km_sample_pack(KM_SAMPLE_BUILD, 0, 7000));
+	assert_int_equal(km_costs_save(rec, path, NULL), 0);
+	km_cost_recorder_destroy(rec);
+
+	assert_int_equal(km_costs_load(&costs, path, 2, two_rules, NULL), 0);
+	km_cost_type_fill(costs, &type, &ct, rule_ns);
+	assert_int_equal(km_cost_rule_miss(costs, rule_ns, 0, 5), 9000);
+	assert_int_equal(km_cost_build(costs, &ct, 5), 50);
+	km_costs_destroy(costs);
+	unlink(path);
+}
+
 static void write_file(const char *path, const char *text)
 {
 	FILE *to = fopen(path, "w");
@@ -677,6 +707,7 @@ int main(void)
 		cmocka_unit_test(logarithm_and_exponential_agree_with_libm),
 		cmocka_unit_test(drawn_times_have_the_quantiles_of_figure_1),
 		cmocka_unit_test(hits_grow_with_the_lag_and_saturate),
+		cmocka_unit_test(a_profile_holds_a_warm_up_only_where_nothing_was_measured),
 		cmocka_unit_test(a_recorded_profile_keeps_means_and_bounds),
 		cmocka_unit_test(broken_profiles_are_refused_with_their_line),
 		cmocka_unit_test(the_profile_of_another_trace_is_refused),
