@@ -1,0 +1,103 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Does the simulator predict the runtime? A run's trace and recorded times, simulated, beside the run.
+
+For each policy, --repeat times, the two in turn: "kamino run --record-costs" plays a trace; "kamino
+sim --costs" simulates the same trace with the times that this run recorded. Printed are top-level
+hits, mean wait and mean processing of both, and ours against the aims: hits within 1 point, mean
+wait plus processing within 15 %.
+
+The run's threads must not wait for CPUs: use no more agents than cores less one or two, on a
+machine that does nothing else, and services well above a thread's wake-up (tens of
+microseconds): many servers (--servers), small caches (--cache).
+"""
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+
+HITS_POINTS, TIME_SHARE = 1.0, 0.15
+
+
+def kamino(args, *command):
+    done = subprocess.run([args.kamino, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          check=False)
+    if done.returncode:
+        sys.exit("validate-sim: kamino %s: %s" % (" ".join(command[:2]), done.stderr[-800:]))
+    return done.stdout
+
+
+def make_trace(args, folder):
+    trace, inventory = os.path.join(folder, "trace.csv.gz"), os.path.join(folder, "inventory.csv.gz")
+    kamino(args, "trace", "synth", "--servers", str(args.servers), "--requests", str(args.requests),
+           "--seed", str(args.seed), "--out", trace, "--inventory-out", inventory)
+    return ("--trace", trace, "--inventory", inventory)
+
+
+def one_pair(args, zone, policy, folder):
+    costs = os.path.join(folder, "costs")
+    common = (*zone, "--policy", policy, "--agents", str(args.agents), "--seed", str(args.seed))
+    run = json.loads(kamino(args, "run", *common, "--load", str(args.load), "--cache", args.cache,
+                            "--warmup", str(args.warmup), "--record-costs", costs, "--json"))
+    params = run["params"]
+    sim = json.loads(kamino(args, "sim", *common, "--costs", costs, "--warmup", str(args.warmup),
+                            "--set", "age_s=0", "--idle-lag", "256", "--estimate-period", "20ms",
+                            "--compress", repr(params["compress"]), "--cache", "%dB" % params["cache_bytes"],
+                            "--json"))
+    return run["results"][0], sim["results"][0], run["host"]
+
+
+def row_of(run, sim):
+    times = [(r["wait_us"]["mean"], r["processing_us"]["mean"]) for r in (run, sim)]
+    hits = [100 * r["top_hit_rate"] for r in (run, sim)]
+    return {"top_hit_pct": hits, "wait_us": [t[0] for t in times], "processing_us": [t[1] for t in times],
+            "latency_ratio": sum(times[1]) / sum(times[0]), "hits_off_points": hits[1] - hits[0],
+            "busy": run.get("busy")}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kamino", default="build/kamino")
+    parser.add_argument("--policy", default="protean,latcache-rule", help="policies (%(default)s)")
+    parser.add_argument("--agents", type=int, default=2)
+    parser.add_argument("--servers", type=int, default=400000)
+    parser.add_argument("--requests", type=int, default=6000)
+    parser.add_argument("--cache", default="60MiB", help="of one agent (%(default)s)")
+    parser.add_argument("--load", type=float, default=0.5)
+    parser.add_argument("--warmup", type=float, default=0.2)
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    results, host = [], {}
+    with tempfile.TemporaryDirectory(prefix="kamino-validate-") as folder:
+        zone = make_trace(args, folder)
+        for turn in range(args.repeat):
+            for policy in args.policy.split(","):
+                run, sim, host = one_pair(args, zone, policy, folder)
+                results.append({"policy": policy, "turn": turn, **row_of(run, sim)})
+                if not args.json:
+                    r = results[-1]
+                    print("%-17s hits %6.2f / %6.2f %%   wait %9.1f / %9.1f us   processing %8.1f / %8.1f us   sum %5.3f"
+                          % (policy, *r["top_hit_pct"], *r["wait_us"], *r["processing_us"], r["latency_ratio"]),
+                          flush=True)
+    if args.json:
+        json.dump({"schema": "kamino/1", "command": "validate-sim", "host": host,
+                   "params": {k: v for k, v in vars(args).items() if k not in ("kamino", "json")},
+                   "results": results}, sys.stdout, indent=2)
+        print()
+        return
+    for policy in args.policy.split(","):
+        mine = [r for r in results if r["policy"] == policy]
+        hits = statistics.median(r["hits_off_points"] for r in mine)
+        ratio = statistics.median(r["latency_ratio"] for r in mine)
+        print("%-17s hits off by %+.2f points (%s), wait + processing %.3f of the run's (%s)" % (
+            policy, hits, "met" if abs(hits) <= HITS_POINTS else "MISSED", ratio,
+            "met" if abs(ratio - 1) <= TIME_SHARE else "MISSED"))
+
+
+if __name__ == "__main__":
+    main()
