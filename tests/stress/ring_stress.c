@@ -8,7 +8,7 @@
  * So no other path may order the two sides: payloads are not recycled where
  * the way back would hide a missing order.
  *
- * Catches: SPSC_R1 SPSC_A1 MPSC_R1 MPSC_A1 MPSC_R2 MPSC_A2 BCAST_R1 BCAST_A1 (thread sanitizer)
+ * Catches: SPSC_R1 SPSC_A1 SPSC_R2 SPSC_A2 MPSC_R1 MPSC_A1 MPSC_R2 MPSC_A2 BCAST_R1 BCAST_A1 (thread sanitizer)
  */
 #include "tests/stress/stress.h"
 
@@ -133,6 +133,98 @@ static void spsc_hands_over_each_payload_once_in_order(void **state)
 	(void)state;
 	do {
 		spsc_round(2u << round % 7, round % 2, round);
+		round++;
+	} while (km_clock_ns() < end);
+}
+
+/* ---- one producer, in bursts; payloads come back by the order of the ring alone ---- */
+
+#define BURST_NR 40u
+
+struct burst_side {
+	struct km_spsc *ring;
+	struct payload *pool; /* of pool_nr, used round and round */
+	uint64_t pool_nr, nr, bad;
+	struct km_rand rand;
+};
+
+static void *burst_produce(void *arg)
+{
+	struct burst_side *side = arg;
+	uint64_t done = 0, handle[BURST_NR];
+	uint32_t looks = 0, nr, i;
+
+	while (done < side->nr) {
+		nr = 1 + (uint32_t)km_rand_below(&side->rand, BURST_NR);
+		nr = km_spsc_room(side->ring, (uint32_t)km_min_u64(nr, side->nr - done));
+		if (!nr)
+			stress_pause(&looks);
+		for (i = 0; i < nr; i++) {
+			struct payload *payload = &side->pool[(done + i) % side->pool_nr];
+
+			payload_fill(payload, 0, done + i);
+			handle[i] = (uintptr_t)payload;
+		}
+		side->bad += km_spsc_push_some(side->ring, handle, nr) != nr;
+		done += nr;
+		stress_delay(&side->rand);
+	}
+	return NULL;
+}
+
+static void *burst_consume(void *arg)
+{
+	struct burst_side *side = arg;
+	uint64_t done = 0, handle[BURST_NR];
+	const struct payload *payload;
+	uint32_t looks = 0, nr, i;
+
+	while (done < side->nr) {
+		nr = km_spsc_pop_some(side->ring, handle,
+				      1 + (uint32_t)km_rand_below(&side->rand, BURST_NR));
+		if (!nr)
+			stress_pause(&looks);
+		for (i = 0; i < nr; i++) {
+			payload = (const struct payload *)(uintptr_t)handle[i];
+			side->bad += !payload_is_good(payload) || payload->nr != done + i;
+		}
+		done += nr;
+		stress_delay(&side->rand);
+	}
+	side->bad += !km_spsc_is_empty(side->ring);
+	return NULL;
+}
+
+static void burst_round(uint32_t slot_nr, uint64_t round)
+{
+	static void *(*const fn[])(void *) = { burst_produce, burst_consume };
+	struct burst_side side[2];
+	struct km_spsc ring;
+	uint32_t i;
+
+	memset(side, 0, sizeof(side));
+	assert_int_equal(km_spsc_init(&ring, slot_nr), 0);
+	side[0].pool_nr = slot_nr + KM_SPSC_OVER + BURST_NR;
+	side[0].pool = calloc(side[0].pool_nr, sizeof(*side[0].pool));
+	assert_non_null(side[0].pool);
+	for (i = 0; i < 2; i++) {
+		side[i].ring = &ring;
+		side[i].nr = ROUND_NR;
+		km_rand_init(&side[i].rand, seed + round * 2 + i);
+	}
+	stress_run(fn, side, sizeof(side[0]), 2);
+	assert_int_equal(side[0].bad + side[1].bad, 0);
+	km_spsc_fini(&ring);
+	free(side[0].pool);
+}
+
+static void spsc_frees_payloads_with_their_slots(void **state)
+{
+	uint64_t end = stress_deadline(4), round = 0;
+
+	(void)state;
+	do {
+		burst_round(2u << round % 9, round);
 		round++;
 	} while (km_clock_ns() < end);
 }
@@ -320,7 +412,7 @@ static uint64_t bcast_round(uint32_t seg_nr, uint64_t round)
 
 static void bcast_readers_see_each_entry_whole_or_an_overrun(void **state)
 {
-	uint64_t end = stress_deadline(2), round = 0, overruns = 0;
+	uint64_t end = stress_deadline(4), round = 0, overruns = 0;
 
 	(void)state;
 	do {
@@ -335,6 +427,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(spsc_hands_over_each_payload_once_in_order),
+		cmocka_unit_test(spsc_frees_payloads_with_their_slots),
 		cmocka_unit_test(mpsc_takes_each_payload_once_in_each_producers_order),
 		cmocka_unit_test(bcast_readers_see_each_entry_whole_or_an_overrun),
 	};

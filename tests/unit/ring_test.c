@@ -88,27 +88,31 @@ static void spsc_refuses_bad_sizes(void **state)
 	km_spsc_fini(&r);
 }
 
-static void spsc_uses_every_slot_then_refuses_then_recovers(void **state)
+/* As many as were asked for always fit; more than KM_SPSC_OVER beyond never do. */
+static void spsc_takes_what_was_asked_for_then_refuses_then_recovers(void **state)
 {
+	uint64_t i, in, out;
 	struct km_spsc r;
 	uint32_t nr;
-	uint64_t i;
 
 	(void)state;
 	for (nr = 2; nr <= KM_SPSC_SLOTS_MAX; nr *= 8) {
 		assert_int_equal(km_spsc_init(&r, nr), 0);
 		assert_true(km_spsc_is_empty(&r));
 		assert_int_equal(km_spsc_pop(&r), 0);
-		for (i = 1; i <= nr; i++) {
-			assert_false(km_spsc_is_full(&r));
-			assert_true(km_spsc_push(&r, i));
-		}
+		for (in = 0; km_spsc_push(&r, in + 1); in++)
+			assert_true(in < nr + KM_SPSC_OVER);
+		assert_true(in >= nr);
 		assert_true(km_spsc_is_full(&r));
-		assert_false(km_spsc_push(&r, nr + 1));
-		assert_int_equal(km_spsc_pop(&r), 1);
-		assert_true(km_spsc_push(&r, nr + 1));
-		assert_false(km_spsc_push(&r, nr + 2));
-		for (i = 2; i <= nr + 1; i++) {
+		assert_int_equal(km_spsc_room(&r, 1), 0);
+		/* wherever the ring stands, one fewer than asked for leaves room for one */
+		for (out = i = 0; i < 3 * KM_SPSC_OVER; i++) {
+			while (in - out >= nr)
+				assert_int_equal(km_spsc_pop(&r), ++out);
+			assert_false(km_spsc_is_full(&r));
+			assert_true(km_spsc_push(&r, ++in));
+		}
+		for (i = out + 1; i <= in; i++) {
 			assert_false(km_spsc_is_empty(&r));
 			assert_int_equal(km_spsc_pop(&r), i);
 		}
@@ -118,22 +122,55 @@ static void spsc_uses_every_slot_then_refuses_then_recovers(void **state)
 	}
 }
 
-static void spsc_keeps_order_when_indices_wrap(void **state)
+static void spsc_keeps_order_when_positions_wrap(void **state)
 {
+	const uint32_t near_end = UINT32_MAX - 2 * KM_SPSC_TELL + 1;
 	struct km_spsc r;
 	uint64_t i;
 
 	(void)state;
 	assert_int_equal(km_spsc_init(&r, 4), 0);
-	r.tail = r.head = UINT32_MAX - 5;
+	r.put_lap = r.get_lap = r.tail_seen = near_end;
+	atomic_init(&r.head, near_end);
+	atomic_init(&r.tail, near_end);
+	assert_true(km_spsc_look(&r) >= 4);
 	for (i = 1; i <= 3; i++)
 		assert_true(km_spsc_push(&r, i));
-	for (i = 1; i <= 20; i++) {
+	for (i = 1; i <= 4 * KM_SPSC_TELL; i++) {
 		assert_true(km_spsc_push(&r, i + 3));
-		assert_false(km_spsc_push(&r, 99));
 		assert_int_equal(km_spsc_pop(&r), i);
 	}
-	assert_true(r.head < 100);
+	assert_true(r.get_lap < 4 * KM_SPSC_TELL);
+	while (km_spsc_push(&r, 99))
+		assert_true(i++ < 4 * KM_SPSC_TELL + KM_SPSC_OVER);
+	km_spsc_fini(&r);
+}
+
+static void spsc_bursts_fit_partly_and_wrap(void **state)
+{
+	uint64_t in[3 * KM_SPSC_OVER], out[3 * KM_SPSC_OVER], pushed = 0, popped = 0;
+	uint32_t i, nr, round;
+	struct km_spsc r;
+
+	(void)state;
+	assert_int_equal(km_spsc_init(&r, 16), 0);
+	assert_int_equal(km_spsc_push_some(&r, in, 0), 0);
+	assert_int_equal(km_spsc_pop_some(&r, out, 0), 0);
+	assert_int_equal(km_spsc_pop_some(&r, out, 5), 0);
+	for (round = 0; round < 50; round++) {
+		for (i = 0; i < KM_ARRAY_NR(in); i++)
+			in[i] = pushed + i + 1;
+		nr = km_spsc_push_some(&r, in, KM_ARRAY_NR(in)); /* more than fit */
+		assert_true(pushed - popped + nr >= 16 && nr < 16 + KM_SPSC_OVER);
+		pushed += nr;
+		assert_int_equal(km_spsc_push_some(&r, in, 3), 0);
+		nr = km_spsc_pop_some(&r, out, round % 2 ? KM_ARRAY_NR(out) : 1 + round);
+		assert_int_equal(nr, round % 2 ? pushed - popped
+					       : km_min_u64(1 + round, pushed - popped));
+		for (i = 0; i < nr; i++)
+			assert_int_equal(out[i], ++popped);
+		assert_int_equal(km_spsc_is_empty(&r), pushed == popped);
+	}
 	km_spsc_fini(&r);
 }
 
@@ -252,12 +289,49 @@ static void mpsc_pop_does_not_pass_a_claimed_slot(void **state)
 	km_mpsc_fini(&q);
 }
 
-/* Random pushes and pops of both rings against a plain counter pair. */
-static void rings_behave_as_bounded_queues(void **state)
+/* Random pushes and pops, one or some, against a plain counter pair. */
+static void spsc_behaves_as_a_bounded_queue(void **state)
+{
+	uint64_t pushed = 0, popped = 0, buf[40], must;
+	uint32_t step, i, nr, want, slots;
+	struct km_spsc r;
+	struct km_rand rand;
+
+	(void)state;
+	km_rand_init(&rand, seed_from_env());
+	for (slots = 2; slots <= 512; slots *= 4) {
+		assert_int_equal(km_spsc_init(&r, slots), 0);
+		pushed = popped = 0;
+		for (step = 0; step < 50000; step++) {
+			want = km_rand_below(&rand, 3) ? 1 : (uint32_t)km_rand_below(&rand, 41);
+			/* drifts between full and empty */
+			if (km_rand_below(&rand, 100) < (step / 1000 % 2 ? 60u : 40u)) {
+				for (i = 0; i < want; i++)
+					buf[i] = pushed + i + 1;
+				must = slots - km_min_u64(slots, pushed - popped);
+				nr = want == 1 ? km_spsc_push(&r, buf[0])
+					       : km_spsc_push_some(&r, buf, want);
+				assert_true(nr >= km_min_u64(want, must));
+				pushed += nr;
+				assert_true(pushed - popped <= slots + KM_SPSC_OVER);
+			} else {
+				must = km_min_u64(want, pushed - popped);
+				assert_int_equal(km_spsc_is_empty(&r), pushed == popped);
+				nr = want == 1 ? (buf[0] = km_spsc_pop(&r)) != 0
+					       : km_spsc_pop_some(&r, buf, want);
+				assert_int_equal(nr, must);
+				for (i = 0; i < nr; i++)
+					assert_int_equal(buf[i], ++popped);
+			}
+		}
+		km_spsc_fini(&r);
+	}
+}
+
+static void mpsc_behaves_as_a_bounded_queue(void **state)
 {
 	enum { SLOTS = 8, STEPS = 100000 };
 	uint64_t pushed = 0, popped = 0, expect;
-	struct km_spsc r;
 	struct km_mpsc q;
 	struct km_rand rand;
 	bool fits;
@@ -265,25 +339,18 @@ static void rings_behave_as_bounded_queues(void **state)
 
 	(void)state;
 	km_rand_init(&rand, seed_from_env());
-	assert_int_equal(km_spsc_init(&r, SLOTS), 0);
 	assert_int_equal(km_mpsc_init(&q, SLOTS), 0);
 	for (i = 0; i < STEPS; i++) {
-		/* drifts between full and empty */
 		if (km_rand_below(&rand, 100) < (i / 1000 % 2 ? 60u : 40u)) {
 			fits = pushed - popped < SLOTS;
-			assert_int_equal(km_spsc_is_full(&r), !fits);
-			assert_int_equal(km_spsc_push(&r, pushed + 1), fits);
 			assert_int_equal(km_mpsc_push(&q, pushed + 1), fits);
 			pushed += fits;
 		} else {
 			expect = popped < pushed ? ++popped : 0;
-			assert_int_equal(km_spsc_is_empty(&r), expect == 0);
 			assert_int_equal(km_mpsc_is_empty(&q), expect == 0);
-			assert_int_equal(km_spsc_pop(&r), expect);
 			assert_int_equal(km_mpsc_pop(&q), expect);
 		}
 	}
-	km_spsc_fini(&r);
 	km_mpsc_fini(&q);
 }
 
@@ -630,14 +697,16 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(spsc_refuses_bad_sizes),
-		cmocka_unit_test(spsc_uses_every_slot_then_refuses_then_recovers),
-		cmocka_unit_test(spsc_keeps_order_when_indices_wrap),
+		cmocka_unit_test(spsc_takes_what_was_asked_for_then_refuses_then_recovers),
+		cmocka_unit_test(spsc_keeps_order_when_positions_wrap),
+		cmocka_unit_test(spsc_bursts_fit_partly_and_wrap),
 		cmocka_unit_test(spsc_carries_all_64_bits),
 		cmocka_unit_test(mpsc_refuses_bad_sizes),
 		cmocka_unit_test(mpsc_uses_every_slot_then_refuses_then_recovers),
 		cmocka_unit_test(mpsc_keeps_order_when_positions_wrap),
 		cmocka_unit_test(mpsc_pop_does_not_pass_a_claimed_slot),
-		cmocka_unit_test(rings_behave_as_bounded_queues),
+		cmocka_unit_test(spsc_behaves_as_a_bounded_queue),
+		cmocka_unit_test(mpsc_behaves_as_a_bounded_queue),
 		cmocka_unit_test(bcast_refuses_bad_sizes),
 		cmocka_unit_test(bcast_revisions_start_at_one),
 		cmocka_unit_test(bcast_reads_across_segments),
