@@ -66,8 +66,8 @@ tools_SRC += report.c report_bench.c report_chart.c report_css.c report_doc.c re
 MODULES := lib ring numa alloc cache core place sim
 LIB_SRC := $(foreach m,$(MODULES),$(addprefix $(m)/,$($(m)_SRC)))
 # Benchmarks of perf/ that are part of the command, and their options.
-bench_SRC := cache_bench.c classify_bench.c dispatch_bench.c dispatch_play.c dispatch_rivals.c dispatch_world.c rows.c sim_bench.c slots_bench.c counters.c
-tools_SRC += bench_cache.c bench_classify.c bench_rows.c bench_sim.c bench_slots.c
+bench_SRC := cache_bench.c classify_bench.c counters.c dispatch_bench.c dispatch_play.c dispatch_rivals.c dispatch_world.c rows.c rules_bench.c rules_world.c sim_bench.c slots_bench.c
+tools_SRC += bench_cache.c bench_classify.c bench_rows.c bench_rules.c bench_sim.c bench_slots.c
 TOOL_SRC := $(addprefix tools/,$(tools_SRC)) $(addprefix perf/,$(bench_SRC))
 
 # Programs that "make check" runs, by the name of their source without .c.
@@ -75,7 +75,7 @@ UNIT := sim_test place_test audit_test lib_test arena_test slots_test topo_test 
 MODEL := sim_model_test cache_model_test place_model_test policy_model_test theorem1_test sched_model_test import_sample_test
 STRESS := store_stress runtime_stress ring_stress snap_stress park_stress summary_stress changed_stress seq_stress
 # Measuring programs of perf/, built by "make perf".
-PERF := rules_probe decision_probe
+PERF := decision_probe
 # Programs that "make fuzz" runs.
 FUZZ := formats_fuzz
 # Scripts that "make check" runs; they print TAP and find the binary in $$KAMINO.

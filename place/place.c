@@ -16,9 +16,9 @@ static_assert(KM_TRACE_BATCH_MAX == KM_PLACE_VMS_MAX, "a loaded batch is a reque
 /*
  * From this share of the servers changed, a stretch of the inventory streams
  * faster than its changed servers are looked up (Documentation/placement.md,
- * "Update or anew"; perf/rules_probe crossover).
+ * "Update or anew"; kamino bench rules).
  */
-#define UPDATE_SHARE 40
+#define UPDATE_SHARE 80
 #define UPDATE_NR_MIN 64
 
 static uint64_t sync_view(struct km_workload_agent *wa)

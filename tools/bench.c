@@ -26,6 +26,8 @@ static const struct {
 	  km_bench_classify_main },
 	{ "dispatch", "one decision: classified request in, handle in the agent's ring",
 	  km_bench_dispatch_main },
+	{ "rules", "rules over a whole fleet, against a plain sum; updates, results",
+	  km_bench_rules_main },
 	{ "sim", "requests a second that the simulator serves on one core", km_bench_sim_main },
 	{ "slots", "memory of a cache slot: new, recycled, against mmap and malloc",
 	  km_bench_slots_main },

@@ -94,7 +94,7 @@ static void print_heads(const struct km_bench_row *row)
 		if (!col->head)
 			continue;
 		if (col->kind == KM_BENCH_TEXT)
-			printf("%-*s ", TEXT_WIDTH, col->head);
+			printf(col == row->col ? "%-*s " : "  %-*s", TEXT_WIDTH, col->head);
 		else if (col->kind == KM_BENCH_TIMES)
 			printf(" %*s %*s %*s %*s", WIDTH, "least", WIDTH, col->head, WIDTH, "p99",
 			       WIDTH, "p999");
@@ -104,14 +104,14 @@ static void print_heads(const struct km_bench_row *row)
 	printf("\n");
 }
 
-static void print_col(const struct km_bench_col *col)
+static void print_col(const struct km_bench_col *col, bool first)
 {
 	static const double q[] = { 0, .5, .99, .999 };
 	uint32_t i;
 
 	switch (col->kind) {
 	case KM_BENCH_TEXT:
-		printf("%-*s ", TEXT_WIDTH, col->text ? col->text : "-");
+		printf(first ? "%-*s " : "  %-*s", TEXT_WIDTH, col->text ? col->text : "-");
 		break;
 	case KM_BENCH_COUNT:
 		printf(" %*" PRIu64, WIDTH, col->count);
@@ -147,7 +147,7 @@ static void row_text(struct sink *sink, const struct km_bench_row *row)
 		print_heads(row);
 	for (i = 0; i < row->nr; i++)
 		if (row->col[i].head)
-			print_col(&row->col[i]);
+			print_col(&row->col[i], i == 0);
 	printf("\n");
 	fflush(stdout);
 }

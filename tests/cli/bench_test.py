@@ -12,7 +12,8 @@ SMALL = ("bench", "dispatch", "--samples", "4000", "--rate", "200k")
 
 
 # Options with which a benchmark takes about a second; "--seconds 1" where nothing is said.
-QUICK = {"dispatch": ("--samples", "4000", "--rate", "200k", "--agents", "1,64")}
+QUICK = {"dispatch": ("--samples", "4000", "--rate", "200k", "--agents", "1,64"),
+         "rules": ("--seconds", "1", "--servers", "2000,50000")}
 
 
 def names():
@@ -93,6 +94,19 @@ def only_recycled_slots_fault_no_page():
             assert result["faults_least"] == 0, result
         elif result["what"] in ("slot, new", "mmap") and result["page_bytes"] == 4096:
             assert result["faults_least"] >= pages, result
+
+
+def rules_are_held_against_sums_of_what_they_read():
+    doc, _ = run_json("bench", "rules", "--seconds", "0.01", "--servers", "1024,1500")
+    rules = [r for r in doc["results"] if "share_of_sum" in r and r["what"] != "all"]
+    assert len(rules) >= 2 * 10, len(rules)
+    for rule in rules:
+        servers = (rule["servers"] + 63) // 64 * 64
+        assert rule["read_bytes"] % servers == 0 and rule["share_of_sum"] > 0
+        assert rule["write_bytes"] in (servers, servers // 8), rule
+    assert [r for r in doc["results"] if r["what"] == "consolidate"]
+    updates = [r["changed"] for r in doc["results"] if r["what"] == "update"]
+    assert updates == [64, 64], updates
 
 
 def check_hist(hist, samples):
@@ -184,6 +198,8 @@ def bad_input_is_refused_with_its_reason():
             (("bench", "cache", "--cpu", "99999"), "not allowed"),
             (("bench", "cache", "--seconds", "0"), "seconds"),
             (("bench", "classify", "--types", "0"), "types"),
+            (("bench", "rules", "--servers", "0"), "--servers"),
+            (("bench", "rules", "--servers", "2000000"), "--servers"),
             (("bench", "sim", "--agents", "0"), "agents"),
             (("bench", "slots", "--mib", "0"), "--mib"),
             (("bench", "slots", "--mib", "1000000"), "MiB are available"),
@@ -217,6 +233,7 @@ tap.main([each_benchmark_of_the_usage_runs_and_tells,
           the_share_of_known_types_is_what_the_ids_allow,
           a_simulation_is_the_same_each_time_and_another_with_another_seed,
           only_recycled_slots_fault_no_page,
+          rules_are_held_against_sums_of_what_they_read,
           every_cell_of_the_lists_is_there_and_checked,
           policies_that_hold_requests_back_are_measured_too,
           depth_and_changed_agents_show,
