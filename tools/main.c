@@ -3,8 +3,11 @@
  * tools/main.c - the kamino command: finds the verb and runs it.
  */
 #include <errno.h>
+#include <libgen.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tools/job.h"
 #include "tools/verbs.h"
@@ -89,6 +92,25 @@ int km_verb_fail(const char *verb, const struct km_diag *diag, int code)
 
 	fprintf(stderr, "kamino %s: %s\n", verb, km_diag_format(diag, text, sizeof(text)));
 	return code;
+}
+
+int km_verb_check_output(const char *option, const char *path, struct km_diag *diag)
+{
+	char *copy;
+	int err;
+
+	if (!path)
+		return 0;
+	if (!access(path, F_OK)) {
+		err = access(path, W_OK) ? -errno : 0;
+	} else {
+		copy = strdup(path);
+		err = !copy ? -ENOMEM : access(dirname(copy), W_OK) ? -errno : 0;
+		free(copy);
+	}
+	return err ? km_diag_set(diag, err, NULL, 0, 0, "--%s %s: cannot be written: %s", option,
+				 path, strerror(-err))
+		   : 0;
 }
 
 int km_verb_help(const char *verb, const char *usage, const char *text, const struct km_opt *opts)

@@ -34,7 +34,6 @@ static const struct run_options defaults = {
 	.fill = 0.6,
 	.warmup = 0.2,
 	.idle_lag = 256,
-	.in_flight = IN_FLIGHT_MAX,
 };
 
 static _Atomic int interrupted;
@@ -267,7 +266,7 @@ static int run_policy(struct run_world *w, const struct km_policy *policy,
 		.closed_nr = 2 * (uint32_t)w->opt.agents,
 		.warmup_nr = compress > 0 ? w->warmup_nr : jobs->create_nr / 2,
 		.explain_id = w->opt.explain,
-		.in_flight_max = (uint32_t)w->opt.in_flight,
+		.in_flight_max = IN_FLIGHT_MAX,
 		.interrupted = &interrupted,
 		.progress = replay_progress,
 		.progress_arg = &phase,
@@ -344,6 +343,8 @@ static int run_all(struct run_world *w, const struct km_policy *const *policy, u
 	if (!out)
 		return 1;
 	err = calibrate(w, &diag);
+	/* What came before leaves nothing to report: there an interrupt just ends the process. */
+	catch_interrupts();
 	if (!err && !w->opt.json)
 		run_print_head(w);
 	/* relaxed: as below */
@@ -448,10 +449,13 @@ int km_verb_run(int argc, char **argv)
 		return km_verb_fail("run", &diag, KM_EXIT_USAGE);
 	if (pick_policies(o->policy, policy, &policy_nr, &diag))
 		return km_verb_fail("run", &diag, KM_EXIT_USAGE);
+	if (km_verb_check_output("json-out", o->json_out, &diag) ||
+	    km_verb_check_output("record-costs", o->costs, &diag) ||
+	    km_verb_check_output("estimates", o->estimates, &diag))
+		return km_verb_fail("run", &diag, KM_EXIT_USAGE);
 	if (!o->requests && !o->trace)
 		o->requests = DEFAULT_REQUESTS;
 	w.tty = isatty(STDERR_FILENO);
-	catch_interrupts();
 	km_snap_thread_start();
 	if (run_world_set_up(&w, &diag))
 		rc = km_verb_fail("run", &diag, KM_EXIT_FAILED);

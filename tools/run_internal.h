@@ -18,7 +18,7 @@
 struct run_options {
 	const char *policy, *trace, *inventory, *rules, *level, *estimates, *costs, *json_out;
 	uint64_t agents, requests, seed, servers, types, cache_bytes, age_ns, explain, idle_lag,
-		calibrate, in_flight;
+		calibrate;
 	double load, fill, warmup, compress;
 	bool json, batches, huge_pages, no_in_service, help;
 };

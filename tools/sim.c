@@ -641,6 +641,8 @@ int km_verb_sim(int argc, char **argv)
 	if (parse_lists(&w, &diag))
 		return km_verb_fail("sim", &diag,
 				    o->zone_file && diag.file[0] ? KM_EXIT_FAILED : KM_EXIT_USAGE);
+	if (km_verb_check_output("json-out", o->json_out, &diag))
+		return km_verb_fail("sim", &diag, KM_EXIT_USAGE);
 	w.tty = isatty(STDERR_FILENO);
 	if (o->print_zones) {
 		for (z = 0; z < w.zone_nr; z++)

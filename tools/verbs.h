@@ -32,6 +32,13 @@ int km_verb_version(int argc, char **argv);
  */
 int km_verb_fail(const char *verb, const struct km_diag *diag, int code);
 
+/**
+ * km_verb_check_output() - whether a file can be written, before work of minutes begins.
+ * @path: may be NULL: nothing to check.
+ * Return: 0; -errno with the option, the path and the reason in @diag.
+ */
+int km_verb_check_output(const char *option, const char *path, struct km_diag *diag) KM_MUST_CHECK;
+
 /** km_verb_help() - usage line, one paragraph and the options on stdout. Return: KM_EXIT_DONE. */
 int km_verb_help(const char *verb, const char *usage, const char *text, const struct km_opt *opts);
 

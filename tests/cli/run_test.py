@@ -220,7 +220,10 @@ def an_interrupt_drains_audits_reports_and_exits_130():
     done = subprocess.Popen([tap.KAMINO, "run", "--servers", "2000", "--requests", "500000", "--compress", "1000",
                              "--policy", "rr,latcache-rule", "--json"], stdout=subprocess.PIPE,
                             stderr=subprocess.PIPE, text=True)
-    time.sleep(6)
+    # Before the runtime's threads are there, an interrupt just ends the process.
+    while len(os.listdir("/proc/%d/task" % done.pid)) < 4:
+        time.sleep(0.1)
+    time.sleep(1)
     done.send_signal(signal.SIGINT)
     out, err = done.communicate(timeout=120)
     assert done.returncode == 130, err
@@ -243,9 +246,13 @@ def bad_estimates_files_are_said_and_the_run_goes_on():
     doc, err = run_json(*SMALL, "--estimates", path("bad"))
     account(doc["results"][0])
     assert "bad:2" in err and "running without" in err
-    doc, err = run_json(*SMALL, "--estimates", path("no/such/folder/est"), code=1)
-    account(doc["results"][0])
-    assert "cannot" in err and "no/such/folder" in err
+
+
+def outputs_that_cannot_be_written_are_refused_before_the_work():
+    for verb, option in (("run", "--estimates"), ("run", "--record-costs"), ("run", "--json-out"),
+                         ("sim", "--json-out")):
+        out, err = run(verb, option, path("no/such/folder/x"), code=2)
+        assert option in err and "cannot be written" in err and "no/such/folder" in err and not out, err
 
 
 def a_full_disk_for_the_estimates_is_said_and_loses_nothing():
