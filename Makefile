@@ -50,7 +50,7 @@ CPPFLAGS += $(if $(HAVE_SDT),-DKM_HAVE_SDT)
 FEATURES := $(if $(HAVE_SDT),+sdt,-sdt)
 
 # ---- modules ---------------------------------------------------------------
-lib_SRC := base.c clock.c diag.c hist.c opts.c snap.c
+lib_SRC := base.c clock.c diag.c hist.c opts.c series.c snap.c
 ring_SRC := bcast.c mpsc.c park.c spsc.c
 numa_SRC := topo.c
 alloc_SRC := arena.c slots.c
@@ -60,7 +60,7 @@ core_SRC := type.c estimate.c finish.c glance.c view.c sched.c record.c eval.c a
 place_SRC := csv.c dict.c import_csv.c import_sqlite.c inventory.c res.c rules.c rules_default.c trace.c zone.c zone_data.c zone_fleet.c zone_gen.c \
 	agent.c audit.c consolidate.c kernels.c objects.c place.c preload.c rule_bind.c rule_eval.c serve.c store_memory.c view.c
 sim_SRC := costs.c costs_file.c experiment.c figures.c judge.c order.c paper.c serve.c sim.c sweep.c trace_source.c zone.c zone_file.c zones.c
-tools_SRC := bench.c bench_dispatch.c build.c job.c json.c main.c policy_list.c replay.c run.c run_report.c run_world.c sim.c topo.c trace.c trace_stat.c version.c
+tools_SRC := bench.c bench_dispatch.c build.c job.c json.c json_times.c main.c policy_list.c replay.c run.c run_report.c run_world.c sim.c topo.c trace.c trace_stat.c version.c
 tools_SRC += report.c report_bench.c report_chart.c report_css.c report_doc.c report_html.c report_paper.c report_plot.c \
 	report_runs.c report_script.c
 MODULES := lib ring numa alloc cache core place sim
@@ -71,7 +71,7 @@ tools_SRC += bench_cache.c bench_classify.c bench_rows.c bench_rules.c bench_sim
 TOOL_SRC := $(addprefix tools/,$(tools_SRC)) $(addprefix perf/,$(bench_SRC))
 
 # Programs that "make check" runs, by the name of their source without .c.
-UNIT := sim_test place_test audit_test lib_test arena_test slots_test topo_test ring_test cache_test type_test formats_test consolidate_test store_test policy_test zone_test import_test rules_test estimate_test decision_path_test eval_test page_fault_test runtime_test counters_test
+UNIT := sim_test place_test audit_test lib_test arena_test slots_test topo_test ring_test cache_test type_test formats_test consolidate_test store_test policy_test zone_test import_test rules_test series_test estimate_test decision_path_test eval_test page_fault_test runtime_test counters_test
 MODEL := sim_model_test cache_model_test place_model_test policy_model_test theorem1_test sched_model_test import_sample_test
 STRESS := store_stress runtime_stress ring_stress snap_stress park_stress summary_stress changed_stress seq_stress
 # Measuring programs of perf/, built by "make perf".

@@ -307,6 +307,9 @@ static void end_service(struct sim *sim, struct sim_agent *agent)
 	km_sched_finished(sim->sched, agent->idx);
 	sim->view->end_ns[agent->idx] = 0;
 	count_served(sim, r);
+	if (sim->out->series)
+		km_series_add(sim->out->series, agent->idx, r->req.due_ns, r->req.start_ns,
+			      sim->now_ns);
 	if (sim->cfg.accuracy) {
 		sim_judge_served(sim, r);
 		sim_judge_ghosts(sim, agent, &r->ghosts);
@@ -826,7 +829,9 @@ int km_sim_run(struct km_sim_result *out, const struct km_sim_cfg *cfg, struct k
 	km_hist_init(&out->wait);
 	km_hist_init(&out->processing);
 	set_defaults(sim);
-	err = create_tables(sim);
+	err = cfg->series ? km_series_create(&out->series, cfg->agent_nr, 0) : 0;
+	if (!err)
+		err = create_tables(sim);
 	if (!err)
 		err = create_core(sim);
 	if (!err)
@@ -849,4 +854,6 @@ void km_sim_result_fini(struct km_sim_result *result)
 {
 	free(result->type);
 	result->type = NULL;
+	km_series_destroy(result->series);
+	result->series = NULL;
 }

@@ -25,6 +25,7 @@
 #include "core/policy.h"
 #include "lib/diag.h"
 #include "lib/hist.h"
+#include "lib/series.h"
 #include "sim/costs.h"
 #include "sim/source.h"
 
@@ -47,6 +48,7 @@ struct km_sim_cfg {
 	bool count_serving; /* the request in service counts as cached-to-be */
 	bool accuracy; /* work out what every other agent would have taken */
 	bool check; /* M1 to M4 */
+	bool series; /* fill result->series */
 	/*
 	 * Commits: how many servers are about as good for a request. A commit conflicts
 	 * when another took the same one since the request began. 0 = no conflicts, as
@@ -95,6 +97,7 @@ struct km_sim_result {
 		double hit_ms2, miss_ms2; /* sums of squares */
 	} * type;
 	uint32_t type_nr;
+	struct km_series *series; /* load over virtual time; NULL unless cfg.series */
 	const char *fault; /* a broken invariant (static text), or NULL */
 	uint64_t fault_event;
 	bool unstable; /* the load is more than the agents can serve */

@@ -91,6 +91,7 @@ int km_sim_point_run(struct km_sim_point *point, struct km_diag *diag)
 		.count_serving = !point->no_in_service,
 		.accuracy = point->accuracy,
 		.check = point->check,
+		.series = point->series,
 		.conflict_servers = point->conflict_servers,
 		.seed = point->seed,
 	};

@@ -20,7 +20,7 @@ struct km_sim_point {
 	const struct km_policy *policy;
 	uint32_t agent_nr;
 	double load, cache; /* times the zone's */
-	bool no_in_service, accuracy, check;
+	bool no_in_service, accuracy, check, series;
 	uint32_t conflict_servers;
 	uint64_t seed, request_max, warmup_nr;
 	uint64_t cache_bytes; /* per agent; 0 = the zone's, divided by agents */

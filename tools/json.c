@@ -154,14 +154,72 @@ json_t *km_json_envelope(const char *command, json_t *params, json_t *results)
 	return doc;
 }
 
+bool km_json_is_plain(const json_t *value)
+{
+	return value && !json_is_object(value) && !json_is_array(value);
+}
+
+bool km_json_is_plain_list(const json_t *value)
+{
+	size_t i;
+
+	for (i = 0; i < json_array_size(value); i++)
+		if (!km_json_is_plain(json_array_get(value, i)))
+			return false;
+	return json_is_array(value);
+}
+
+static int print_on_a_line(const json_t *value, FILE *to)
+{
+	return json_dumpf(value, to, JSON_ENCODE_ANY | JSON_REAL_PRECISION(REAL_DIGITS)) ? -EIO : 0;
+}
+
+static int print_key(const char *key, FILE *to)
+{
+	json_t *text = json_string(key);
+	int err = text ? print_on_a_line(text, to) : -ENOMEM;
+
+	fputs(": ", to);
+	json_decref(text);
+	return err;
+}
+
+/* As JSON_INDENT(2), but for lists of plain values: a series is a line, not a page. */
+static int print_value(json_t *value, FILE *to, int depth)
+{
+	const char *key, *between = "\n";
+	json_t *member;
+	int err = 0;
+	size_t i;
+
+	if (km_json_is_plain(value) || km_json_is_plain_list(value) ||
+	    (json_is_object(value) && !json_object_size(value)))
+		return print_on_a_line(value, to);
+	putc(json_is_object(value) ? '{' : '[', to);
+	json_object_foreach(value, key, member)
+	{
+		fprintf(to, "%s%*s", between, 2 * depth + 2, "");
+		err = err ? err : print_key(key, to);
+		err = err ? err : print_value(member, to, depth + 1);
+		between = ",\n";
+	}
+	json_array_foreach(value, i, member)
+	{
+		fprintf(to, "%s%*s", between, 2 * depth + 2, "");
+		err = err ? err : print_value(member, to, depth + 1);
+		between = ",\n";
+	}
+	fprintf(to, "\n%*s%c", 2 * depth, "", json_is_object(value) ? '}' : ']');
+	return err;
+}
+
 int km_json_print(json_t *doc, FILE *to)
 {
-	if (!doc)
-		return -ENOMEM;
-	if (json_dumpf(doc, to, JSON_INDENT(2) | JSON_REAL_PRECISION(REAL_DIGITS)) ||
-	    fputc('\n', to) == EOF || fflush(to))
-		return -EIO;
-	return 0;
+	int err = doc ? print_value(doc, to, 0) : -ENOMEM;
+
+	if (!err && (fputc('\n', to) == EOF || fflush(to) || ferror(to)))
+		err = -EIO;
+	return err;
 }
 
 json_t *km_json_us(const struct km_hist *hist)
@@ -171,40 +229,6 @@ json_t *km_json_us(const struct km_hist *hist)
 			 (double)km_hist_quantile(hist, .9) / 1e3, "p99",
 			 (double)km_hist_quantile(hist, .99) / 1e3, "max",
 			 hist->count ? (double)hist->max / 1e3 : 0.0);
-}
-
-/* Close where the tail is: a picture of 1 - at on a logarithmic scale. */
-static const double quantile_at[] = {
-	0,   .01,   .02,  .05,	 .1,   .15,  .2,    .25,   .3,	  .35,	  .4,	  .45, .5,  .55,
-	.6,  .65,   .7,	  .75,	 .8,   .85,  .9,    .92,   .94,	  .95,	  .96,	  .97, .98, .985,
-	.99, .9925, .995, .9975, .998, .999, .9995, .9998, .9999, .99995, .99999, 1,
-};
-
-static json_t *quantiles(const struct km_hist *hist)
-{
-	json_t *list = json_array();
-	size_t i;
-
-	for (i = 0; i < KM_ARRAY_NR(quantile_at); i++)
-		if (json_array_append_new(
-			    list, json_real((double)km_hist_quantile(hist, quantile_at[i]) / 1e3)))
-			break;
-	if (i == KM_ARRAY_NR(quantile_at))
-		return list;
-	json_decref(list);
-	return NULL;
-}
-
-json_t *km_json_quantiles_us(const struct km_hist *latency, const struct km_hist *wait,
-			     const struct km_hist *processing)
-{
-	json_t *at = json_array();
-	size_t i;
-
-	for (i = 0; i < KM_ARRAY_NR(quantile_at); i++)
-		json_array_append_new(at, json_real(quantile_at[i]));
-	return json_pack("{s:o,s:o,s:o,s:o}", "at", at, "latency", quantiles(latency), "wait",
-			 quantiles(wait), "processing", quantiles(processing));
 }
 
 int km_json_load(json_t **doc, const char *path, struct km_diag *diag)

@@ -185,6 +185,12 @@ uint64_t km_replay_refused(const struct km_replay_result *result)
 	       result->outcome[KM_BAD_REQUEST] + result->outcome[KM_AT_DOOR];
 }
 
+void km_replay_result_fini(struct km_replay_result *result)
+{
+	km_series_destroy(result->series);
+	result->series = NULL;
+}
+
 static struct slot *take_slot(struct replay *r)
 {
 	struct slot *slot = r->free_slot;
@@ -377,6 +383,13 @@ static void measure(struct replay *r, const struct km_req *req)
 	}
 }
 
+static void add_to_series(struct replay *r, const struct km_req *req)
+{
+	if (req->decision.agent_idx < r->cfg->agent_nr && req->start_ns)
+		km_series_add(r->result->series, req->decision.agent_idx, req->due_ns,
+			      km_max_u64(req->start_ns, req->due_ns), req->end_ns);
+}
+
 static void reap(struct replay *r)
 {
 	struct km_req *req;
@@ -388,6 +401,8 @@ static void reap(struct replay *r)
 				r->first_end_ns = req->end_ns;
 			measure(r, req);
 		}
+		if (r->result->series)
+			add_to_series(r, req);
 		if (req->id == r->cfg->explain_id) {
 			r->result->explained = true;
 			r->result->explain = *req;
@@ -485,6 +500,8 @@ static void play(struct replay *r)
 	uint64_t next_ns, job_nr = r->cfg->plan->job_nr;
 
 	r->start_ns = km_clock_ns();
+	if (r->result->series)
+		r->result->series->start_ns = r->result->series->end_ns = r->start_ns;
 	for (;;) {
 		reap(r);
 		if (stopped(r) && r->next_job < job_nr) {
@@ -536,7 +553,9 @@ int km_replay(const struct km_replay_cfg *cfg, struct km_replay_result *result)
 	km_hist_init(&result->latency_ns);
 	km_hist_init(&result->wait_ns);
 	km_hist_init(&result->processing_ns);
-	err = set_up(&r);
+	err = cfg->series ? km_series_create(&result->series, cfg->agent_nr, 0) : 0;
+	if (!err)
+		err = set_up(&r);
 	if (!err) {
 		play(&r);
 		result->lost = km_client_in_flight(r.client);
@@ -550,5 +569,7 @@ int km_replay(const struct km_replay_cfg *cfg, struct km_replay_result *result)
 	free(r.seen);
 	free(r.server);
 	free(r.slot);
+	if (err)
+		km_replay_result_fini(result);
 	return err;
 }

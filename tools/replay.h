@@ -11,6 +11,7 @@
 
 #include "core/runtime.h"
 #include "lib/hist.h"
+#include "lib/series.h"
 #include "place/audit.h"
 #include "place/place.h"
 #include "place/trace.h"
@@ -67,6 +68,7 @@ struct km_replay_cfg {
 	const volatile _Atomic int *interrupted; /* stop submitting when not 0 */
 	void (*progress)(void *arg, uint64_t done, uint64_t all);
 	void *progress_arg;
+	bool series; /* fill result->series */
 };
 
 struct km_replay_result {
@@ -89,9 +91,13 @@ struct km_replay_result {
 	uint64_t steady_misses, steady_faults;
 	uint64_t elapsed_ns; /* first to last measured completion */
 	double cache_bytes_mean; /* of the agents, over time */
+	struct km_series *series; /* load over time, the warm-up included; NULL unless cfg.series */
 	bool explained;
 	struct km_req explain; /* copy of the request, without its pointers' targets */
 };
+
+/** km_replay_result_fini() - free what km_replay() put into it. */
+void km_replay_result_fini(struct km_replay_result *result);
 
 /** km_replay_refused() - all outcomes that are refusals. */
 uint64_t km_replay_refused(const struct km_replay_result *result);

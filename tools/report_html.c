@@ -135,23 +135,6 @@ static void scalar(FILE *to, const json_t *value)
 	}
 }
 
-static bool is_scalar(const json_t *value)
-{
-	return value && !json_is_object(value) && !json_is_array(value);
-}
-
-/* A list of plain values is one cell. */
-static bool is_flat_list(const json_t *value)
-{
-	const json_t *member;
-	size_t i;
-
-	if (!json_is_array(value))
-		return false;
-	json_array_foreach((json_t *)value, i, member) if (!is_scalar(member)) return false;
-	return true;
-}
-
 /* Adds each plain value and each list of them below @value to @flat, by its path. */
 static void flatten(json_t *flat, const char *path, json_t *value, uint32_t depth)
 {
@@ -160,7 +143,7 @@ static void flatten(json_t *flat, const char *path, json_t *value, uint32_t dept
 	json_t *member;
 	size_t i;
 
-	if (is_scalar(value) || is_flat_list(value) || depth == DEPTH_MAX) {
+	if (km_json_is_plain(value) || km_json_is_plain_list(value) || depth == DEPTH_MAX) {
 		json_object_set(flat, path, value);
 		return;
 	}
@@ -189,7 +172,7 @@ static void value_cell(FILE *to, const json_t *value)
 		return;
 	}
 	fputs(json_is_number(value) ? "<td>" : "<td class=\"t\">", to);
-	if (is_flat_list(value)) {
+	if (km_json_is_plain_list(value)) {
 		json_array_foreach((json_t *)value, i, member)
 		{
 			fputs(i ? ", " : "", to);
@@ -357,7 +340,7 @@ static void row_of(struct report *rep, const char *head, const char *in, const c
 		json = rep->doc[i].json;
 		value = json_object_get(in ? json_object_get(json, in) : json, key);
 		fputs("<td class=\"t\">", rep->page);
-		if (is_scalar(value))
+		if (km_json_is_plain(value))
 			scalar(rep->page, value);
 		fputs("</td>", rep->page);
 	}

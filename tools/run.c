@@ -270,6 +270,7 @@ static int run_policy(struct run_world *w, const struct km_policy *policy,
 		.interrupted = &interrupted,
 		.progress = replay_progress,
 		.progress_arg = &phase,
+		.series = compress > 0 && (w->opt.json || w->opt.json_out),
 	};
 	struct km_ledger ledger = { 0 };
 	struct km_place_ctx *place;
@@ -364,8 +365,10 @@ static int run_all(struct run_world *w, const struct km_policy *const *policy, u
 	/* relaxed: a flag of this process's signal handler */
 	if (atomic_load_explicit(&interrupted, memory_order_relaxed))
 		rc = 130;
-	for (i = 0; i < nr; i++)
+	for (i = 0; i < nr; i++) {
 		km_runtime_stats_fini(&out[i].stats);
+		km_replay_result_fini(&out[i].replay);
+	}
 	free(out);
 	return rc;
 }

@@ -287,6 +287,8 @@ static json_t *outcome_json(const struct run_world *w, const struct run_outcome 
 	json_object_set_new(doc, "audit_clean", json_boolean(run_is_clean(w, out)));
 	json_object_set_new(doc, "audit_failures", failures);
 	json_object_set_new(doc, "agent", agents_json(out));
+	if (r->series)
+		json_object_set_new(doc, "series", km_json_series(r->series));
 	if (w->opt.explain)
 		json_object_set_new(doc, "explain", explain_json(out));
 	return doc;

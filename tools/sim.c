@@ -212,6 +212,7 @@ static uint32_t make_points(const struct world *w, struct km_sim_point *point)
 						.no_in_service = o->no_in_service,
 						.accuracy = o->accuracy,
 						.check = o->check,
+						.series = o->json || o->json_out,
 						.conflict_servers = (uint32_t)o->conflicts,
 						.seed = o->seed,
 						.request_max = o->requests,
@@ -341,6 +342,8 @@ static json_t *point_json(const struct km_sim_point *p)
 	json_object_set_new(doc, "virtual_s", json_real(seconds));
 	if (p->accuracy)
 		json_object_set_new(doc, "accuracy", accuracy_json(&r->accuracy));
+	if (r->series)
+		json_object_set_new(doc, "series", km_json_series(r->series));
 	return doc;
 }
 
