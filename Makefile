@@ -32,7 +32,8 @@ REVISION := $(shell git describe --always --dirty --abbrev=12 2>/dev/null || ech
 
 # Optional: probed by a compile, NO_X=1 turns one off. $(O)/features.mk keeps the answers; it
 # is made anew when what stands in FEATURE_KEY changes.
-FEATURE_KEY := $(CC) $(if $(NO_SDT),no-sdt,$(wildcard /usr/include/sys/sdt.h /usr/include/*/sys/sdt.h))
+FEATURE_KEY := $(CC) $(if $(NO_SDT),no-sdt,$(wildcard /usr/include/sys/sdt.h /usr/include/*/sys/sdt.h)) \
+	$(if $(NO_CURSES),no-curses,$(wildcard /usr/include/curses.h /usr/include/*/curses.h))
 NO_BUILD := deps check demo lint format clean help
 ifneq ($(filter-out $(NO_BUILD),$(or $(MAKECMDGOALS),all)),)
 -include $(O)/features.mk
@@ -45,9 +46,13 @@ $(O)/features.mk: Makefile
 	$(Q){ echo 'FEATURES_FOR := $(FEATURE_KEY)'; \
 		test -n '$(NO_SDT)' || ! printf '%s\n' '#include <sys/sdt.h>' 'int main(void)' \
 			'{ DTRACE_PROBE1(kamino, probe, 1); return 0; }' | \
-			$(CC) -x c -o /dev/null - 2>/dev/null || echo 'HAVE_SDT := 1'; } >$@
+			$(CC) -x c -o /dev/null - 2>/dev/null || echo 'HAVE_SDT := 1'; \
+		test -n '$(NO_CURSES)' || ! printf '%s\n' '#include <curses.h>' \
+			'int main(void) { return newterm(0, stdout, stdin) != 0; }' | \
+			$(CC) -x c -o /dev/null - $(CURSES_LIBS) 2>/dev/null || echo 'HAVE_CURSES := 1'; } >$@
+CURSES_LIBS := $(or $(shell pkg-config --libs ncursesw 2>/dev/null),-lncursesw)
 CPPFLAGS += $(if $(HAVE_SDT),-DKM_HAVE_SDT)
-FEATURES := $(if $(HAVE_SDT),+sdt,-sdt)
+FEATURES := $(if $(HAVE_SDT),+sdt,-sdt) $(if $(HAVE_CURSES),+curses,-curses)
 
 # ---- modules ---------------------------------------------------------------
 lib_SRC := base.c clock.c diag.c hist.c opts.c series.c snap.c
@@ -63,6 +68,7 @@ sim_SRC := costs.c costs_file.c experiment.c figures.c judge.c order.c paper.c s
 tools_SRC := bench.c bench_dispatch.c build.c job.c json.c json_times.c main.c policy_list.c replay.c run.c run_report.c run_world.c sim.c topo.c trace.c trace_stat.c version.c
 tools_SRC += report.c report_bench.c report_chart.c report_css.c report_doc.c report_html.c report_paper.c report_plot.c \
 	report_runs.c report_script.c
+tools_SRC += publish.c run_publish.c segment.c top.c top_figures.c top_json.c top_page.c top_screen.c
 MODULES := lib ring numa alloc cache core place sim
 LIB_SRC := $(foreach m,$(MODULES),$(addprefix $(m)/,$($(m)_SRC)))
 # Benchmarks of perf/ that are part of the command, and their options.
@@ -71,13 +77,13 @@ tools_SRC += bench_cache.c bench_classify.c bench_rows.c bench_rules.c bench_sim
 TOOL_SRC := $(addprefix tools/,$(tools_SRC)) $(addprefix perf/,$(bench_SRC))
 
 # Programs that "make check" runs, by the name of their source without .c.
-UNIT := sim_test place_test audit_test lib_test arena_test slots_test topo_test ring_test cache_test type_test formats_test consolidate_test store_test policy_test zone_test import_test rules_test series_test estimate_test decision_path_test eval_test page_fault_test runtime_test counters_test
+UNIT := sim_test place_test audit_test lib_test arena_test slots_test topo_test ring_test cache_test type_test formats_test consolidate_test store_test policy_test zone_test import_test rules_test series_test estimate_test decision_path_test eval_test page_fault_test runtime_test counters_test segment_test
 MODEL := sim_model_test cache_model_test place_model_test policy_model_test theorem1_test sched_model_test import_sample_test
 STRESS := store_stress runtime_stress ring_stress snap_stress park_stress summary_stress changed_stress seq_stress
 # Measuring programs of perf/, built by "make perf".
 PERF := decision_probe
 # Programs that "make fuzz" runs.
-FUZZ := formats_fuzz
+FUZZ := formats_fuzz segment_fuzz
 # Scripts that "make check" runs; they print TAP and find the binary in $$KAMINO.
 SCRIPTS := \
 	tests/cli/bench_test.py \
@@ -87,6 +93,7 @@ SCRIPTS := \
 	tests/cli/report_test.py \
 	tests/cli/run_test.py \
 	tests/cli/sim_test.sh \
+	tests/cli/top_test.py \
 	tests/cli/topo_test.sh \
 	tests/cli/trace_test.py \
 	scripts/check-instructions.sh \
@@ -136,6 +143,8 @@ $(O)/build.texts: FORCE
 $(O)/tools/build.o: $(O)/build.texts
 $(O)/tools/build.o: CPPFLAGS += $(BUILD_TEXTS)
 
+$(O)/tools/top_screen.o: CPPFLAGS += $(if $(HAVE_CURSES),-DKM_HAVE_CURSES)
+$(O)/kamino: LIBS += $(if $(HAVE_CURSES),$(CURSES_LIBS))
 $(O)/kamino: $(TOOL_OBJ) $(O)/libkamino.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(KM_CFLAGS) $(CFLAGS) $(KM_LDFLAGS) $(LDFLAGS) $^ $(LIBS) -o $@
@@ -149,7 +158,7 @@ $(O)/tests/libsupport.a: $(SUPPORT_OBJ)
 
 $(O)/tests/%: $(O)/tests/%.o $(O)/tests/libsupport.a $(O)/libkamino.a
 	$(call say,LD,$@)
-	$(Q)$(CC) $(KM_CFLAGS) $(CFLAGS) $(KM_LDFLAGS) $(LDFLAGS) $^ $(LIBS) $(TEST_LIBS) -o $@
+	$(Q)$(CC) $(KM_CFLAGS) $(CFLAGS) $(KM_LDFLAGS) $(LDFLAGS) $(sort $(filter %.o,$^)) $(filter %.a,$^) $(LIBS) $(TEST_LIBS) -o $@
 
 # The test's own allocators come first, so that it can make them fail.
 $(O)/tests/unit/ring_test: KM_LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=aligned_alloc
@@ -160,6 +169,11 @@ $(O)/tests/unit/counters_test: $(O)/perf/counters.o
 $(O)/tests/unit/counters_test: KM_LDFLAGS += -Wl,--wrap=syscall,--wrap=read,--wrap=prctl
 $(O)/tests/unit/runtime_test: KM_LDFLAGS += \
 	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=pthread_create
+
+# What kamino top is made of, without its terminal.
+TOP_OBJ := $(addprefix $(O)/tools/,segment.o top_figures.o top_page.o top_json.o)
+$(O)/tests/unit/segment_test: $(TOP_OBJ)
+$(O)/tests/fuzz/segment_fuzz: $(TOP_OBJ)
 
 $(O)/perf/decision_probe: $(addprefix $(O)/perf/,dispatch_play.o dispatch_rivals.o dispatch_world.o)
 
@@ -183,7 +197,7 @@ check-run:
 
 check-san: all $(TESTS) $(STRESS_TESTS) ## the same under SAN=, each stress test for a second
 	$(Q)KAMINO=$(O)/kamino CMOCKA_MESSAGE_OUTPUT=TAP SECS=$${SECS:-1} \
-		prove --exec scripts/run-tap.sh --timer $(TESTS) $(STRESS_TESTS) tests/cli/run_test.py
+		prove --exec scripts/run-tap.sh --timer $(TESTS) $(STRESS_TESTS) tests/cli/run_test.py tests/cli/top_test.py
 
 check-zone: all ## the real sample (KAMINO_DATA) and a million servers, audited
 	$(Q)KAMINO=$(O)/kamino prove --exec scripts/run-tap.sh --timer --verbose tests/zone/zone_test.py

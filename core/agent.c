@@ -63,8 +63,8 @@ static void tell_end(struct km_agent *agent)
 	/* relaxed: statistics, each on its own */
 	atomic_store_explicit(&summary->served, stats.served, memory_order_relaxed);
 	atomic_store_explicit(&summary->top_hits, stats.top_hits, memory_order_relaxed);
+	atomic_store_explicit(&summary->top_misses, stats.top_misses, memory_order_relaxed);
 	atomic_store_explicit(&summary->rule_hits, stats.rule_hits, memory_order_relaxed);
-	atomic_store_explicit(&summary->rule_misses, stats.rule_misses, memory_order_relaxed);
 	atomic_store_explicit(&summary->busy_ns, stats.hit_ns + stats.miss_ns,
 			      memory_order_relaxed);
 	atomic_store_explicit(&summary->cache_bytes, stats.cache_bytes, memory_order_relaxed);

@@ -82,8 +82,8 @@ struct km_agent_glance km_runtime_glance(const struct km_runtime *rt, uint32_t a
 		.busy = state.busy,
 		.served = km_read_racy(&summary->served),
 		.top_hits = km_read_racy(&summary->top_hits),
+		.top_misses = km_read_racy(&summary->top_misses),
 		.rule_hits = km_read_racy(&summary->rule_hits),
-		.rule_misses = km_read_racy(&summary->rule_misses),
 		.busy_ns = km_read_racy(&summary->busy_ns),
 		.cache_bytes = km_read_racy(&summary->cache_bytes),
 		.queued_nr = (uint32_t)(queue >> WAIT_BITS),
@@ -97,6 +97,11 @@ struct km_agent_glance km_runtime_glance(const struct km_runtime *rt, uint32_t a
 uint64_t km_runtime_waiting(const struct km_runtime *rt)
 {
 	return km_read_racy(&rt->dispatcher.show.waiting);
+}
+
+uint32_t km_runtime_type_id(const struct km_runtime *rt, const struct km_req *req)
+{
+	return km_types_id(rt->dispatcher.types, req->type);
 }
 
 void km_runtime_decisions(const struct km_runtime *rt, struct km_hist *out)

@@ -132,7 +132,10 @@ uint32_t km_client_in_flight(const struct km_client *client);
 /* A cheap look at one agent while it runs; each number may be stale. */
 struct km_agent_glance {
 	bool busy;
-	uint64_t served, top_hits, rule_hits, rule_misses, busy_ns, cache_bytes;
+	uint64_t served; /* requests; what follows counts their parts */
+	uint64_t top_hits, top_misses;
+	uint64_t rule_hits; /* each top-level miss looks up every rule */
+	uint64_t busy_ns, cache_bytes;
 	/* as the dispatcher saw it up to KM_SHOW_EVERY_NS ago */
 	uint32_t queued_nr; /* assigned and not started; at most 65535 */
 	uint64_t wait_ns; /* the sum of their estimates */
@@ -147,6 +150,9 @@ struct km_agent_glance km_runtime_glance(const struct km_runtime *rt, uint32_t a
 
 /** km_runtime_waiting() - requests not sent to any agent, when the dispatcher last showed. */
 uint64_t km_runtime_waiting(const struct km_runtime *rt);
+
+/** km_runtime_type_id() - @req's type, also after it came back. Context: any thread. */
+uint32_t km_runtime_type_id(const struct km_runtime *rt, const struct km_req *req);
 
 /** km_runtime_decisions() - decision_ns so far, by km_hist_glance(). Context: any thread. */
 void km_runtime_decisions(const struct km_runtime *rt, struct km_hist *out);

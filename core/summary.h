@@ -35,7 +35,7 @@ struct km_summary {
 	alignas(KM_SHARE_BYTES) _Atomic uint64_t word;
 	_Atomic uint64_t digest_version; /* of the digest published last */
 	/* statistics, for monitors: relaxed */
-	_Atomic uint64_t served, top_hits, rule_hits, rule_misses;
+	_Atomic uint64_t served, top_hits, top_misses, rule_hits;
 	_Atomic uint64_t busy_ns; /* summed processing times */
 	_Atomic uint64_t cache_bytes;
 };

@@ -421,6 +421,11 @@ const struct km_types_stats *km_types_stats(const struct km_types *types)
 	return &types->stats;
 }
 
+uint32_t km_types_id(const struct km_types *types, const struct km_type *type)
+{
+	return (uint32_t)(type - types->type);
+}
+
 const struct km_type *km_types_at(const struct km_types *types, uint32_t id)
 {
 	return id < types->type_fresh_nr && types->type[id].interned ? &types->type[id] : NULL;

@@ -106,6 +106,12 @@ void km_types_put(struct km_types *types, struct km_type *type);
 /** km_types_stats() - counters since create; valid until the next call. */
 const struct km_types_stats *km_types_stats(const struct km_types *types);
 
+/**
+ * km_types_id() - the id of @type, which its memory keeps for good.
+ * Context: any thread, also one that holds no reference any more.
+ */
+uint32_t km_types_id(const struct km_types *types, const struct km_type *type);
+
 /** km_types_at() - the type that has @id now, or NULL. */
 const struct km_type *km_types_at(const struct km_types *types, uint32_t id);
 

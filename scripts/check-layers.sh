@@ -43,6 +43,7 @@ BEGIN {
 	door("sqlite3", "place/import_sqlite.c tests/unit/import_test.c") # the test makes such a file
 	door("ini.h", "place/rules.c tools/job.c") # rules and jobs: two formats of one library
 	door("jansson", "tools/")
+	door("curses.h", "tools/top_screen.c")
 	door("zlib", "place/csv.c place/trace.c tests/") # one of the two; tests make such files
 	door("xxhash", "core/type.c place/dict.c")
 	door("sys/sdt.h", "lib/probe.h")

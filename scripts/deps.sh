@@ -42,6 +42,7 @@ build_packages() {
 		libsqlite3-dev    importer of the packing trace
 		systemtap-sdt-dev trace points (optional)
 		gnuplot-nox       draws the pictures of reports
+		libncurses-dev    the terminal of kamino top (optional)
 	LIST
 }
 

@@ -26,6 +26,7 @@ static const struct verb {
 	{ "bench", "what the pieces cost, beside their rivals and floors", km_verb_bench, true },
 	{ "report", "one HTML page of what run, sim and bench wrote with --json", km_verb_report,
 	  false },
+	{ "top", "a live view of a run: queues, decisions and why, estimates", km_verb_top, false },
 	{ "topo", "this machine, or a pretended one, and which thread runs where", km_verb_topo,
 	  false },
 	{ "trace", "make traces and fleets, and look into them", km_verb_trace, false },

@@ -8,6 +8,7 @@
 
 #include "lib/clock.h"
 #include "lib/snap.h"
+#include "tools/publish.h"
 
 #define GLANCE_EVERY_NS (10 * KM_NS_PER_MS)
 #define PROGRESS_EVERY_NS (200 * KM_NS_PER_MS)
@@ -396,6 +397,7 @@ static void reap(struct replay *r)
 
 	while ((req = km_client_reap(r->client))) {
 		r->last_end_ns = km_max_u64(r->last_end_ns, req->end_ns);
+		km_publisher_reaped(r->cfg->publisher, req);
 		if (req->id > r->cfg->warmup_nr) {
 			if (!r->first_end_ns)
 				r->first_end_ns = req->end_ns;
@@ -466,6 +468,7 @@ static void glance(struct replay *r, uint64_t now_ns)
 {
 	uint32_t i;
 
+	km_publisher_tick(r->cfg->publisher, r->result, now_ns);
 	if (now_ns - r->progress_ns > PROGRESS_EVERY_NS && r->cfg->progress) {
 		r->progress_ns = now_ns;
 		r->cfg->progress(r->cfg->progress_arg, r->done, r->cfg->plan->create_nr);

@@ -52,6 +52,8 @@ int km_replay_plan_make(struct km_replay_plan **out, const struct km_trace *trac
 			uint64_t request_nr_max, struct km_diag *diag) KM_MUST_CHECK;
 void km_replay_plan_free(struct km_replay_plan *plan);
 
+struct km_publisher; /* tools/publish.h */
+
 struct km_replay_cfg {
 	const struct km_replay_plan *plan;
 	const struct km_place_ctx *place;
@@ -69,6 +71,7 @@ struct km_replay_cfg {
 	void (*progress)(void *arg, uint64_t done, uint64_t all);
 	void *progress_arg;
 	bool series; /* fill result->series */
+	struct km_publisher *publisher; /* told what comes back, and of time; NULL = nobody */
 };
 
 struct km_replay_result {

@@ -42,8 +42,10 @@ static void on_interrupt(int sig)
 {
 	(void)sig;
 	/* relaxed: a flag that is looked at again soon */
-	if (atomic_exchange_explicit(&interrupted, 1, memory_order_relaxed))
+	if (atomic_exchange_explicit(&interrupted, 1, memory_order_relaxed)) {
+		run_publish_abandon();
 		_exit(130); /* the second time: at once */
+	}
 }
 
 static void catch_interrupts(void)
@@ -210,7 +212,9 @@ static int run_in(struct run_world *w, struct run_outcome *out, struct km_replay
 	if (err)
 		return err;
 	cfg->rt = rt;
+	run_publish_start(w, rt, cfg->store, out->policy, cfg->plan->create_nr);
 	err = km_replay(cfg, &out->replay);
+	km_publisher_stop(w->publisher, &out->replay);
 	stop_runtime(rt, out);
 	out->store = km_store_memory.stats(cfg->store);
 	out->busy = busy_share(out);
@@ -268,6 +272,7 @@ static int run_policy(struct run_world *w, const struct km_policy *policy,
 		.explain_id = w->opt.explain,
 		.in_flight_max = IN_FLIGHT_MAX,
 		.interrupted = &interrupted,
+		.publisher = w->publisher,
 		.progress = replay_progress,
 		.progress_arg = &phase,
 		.series = compress > 0 && (w->opt.json || w->opt.json_out),
@@ -289,6 +294,7 @@ static int run_policy(struct run_world *w, const struct km_policy *policy,
 	if (!err)
 		err = run_in(w, out, &cfg, compress > 0 ? w->opt.estimates : NULL, diag);
 	run_progress_end(w);
+	km_publisher_phase(w->publisher, "auditing", 0, 0);
 	if (!err)
 		err = audit(w, store, &ledger, &out->audit);
 	km_ledger_fini(&ledger);
@@ -343,6 +349,7 @@ static int run_all(struct run_world *w, const struct km_policy *const *policy, u
 
 	if (!out)
 		return 1;
+	w->policy_nr = policy_nr;
 	err = calibrate(w, &diag);
 	/* What came before leaves nothing to report: there an interrupt just ends the process. */
 	catch_interrupts();
@@ -351,6 +358,7 @@ static int run_all(struct run_world *w, const struct km_policy *const *policy, u
 	/* relaxed: as below */
 	while (!err && nr < policy_nr &&
 	       !atomic_load_explicit(&interrupted, memory_order_relaxed)) {
+		w->policy_idx = nr + 1;
 		err = run_policy(w, policy[nr], w->jobs, w->compress, &out[nr], &diag);
 		if (!err && !w->opt.json)
 			run_print_row(&out[nr]);
@@ -424,6 +432,10 @@ int km_verb_run(int argc, char **argv)
 		{ "huge-pages", KM_OPT_FLAG, &o->huge_pages, NULL, "ask for huge pages", 0, 0 },
 		{ "explain", KM_OPT_U64, &o->explain, "REQUEST",
 		  "why this request went where it did", 1, 1e18 },
+		{ "name", KM_OPT_STRING, &o->name, "NAME", "what 'kamino top --name' calls it", 0,
+		  0 },
+		{ "no-publish", KM_OPT_FLAG, &o->no_publish, NULL,
+		  "nothing for 'kamino top' to look at", 0, 0 },
 		{ "json", KM_OPT_FLAG, &o->json, NULL, "one JSON document instead of the tables", 0,
 		  0 },
 		{ "json-out", KM_OPT_STRING, &o->json_out, "FILE",
@@ -456,6 +468,11 @@ int km_verb_run(int argc, char **argv)
 	    km_verb_check_output("record-costs", o->costs, &diag) ||
 	    km_verb_check_output("estimates", o->estimates, &diag))
 		return km_verb_fail("run", &diag, KM_EXIT_USAGE);
+	if (o->name && !run_name_ok(o->name)) {
+		km_diag_set(&diag, -EINVAL, NULL, 0, 0,
+			    "--name %s: 1 to 32 letters, digits, '.', '_' or '-'", o->name);
+		return km_verb_fail("run", &diag, KM_EXIT_USAGE);
+	}
 	if (!o->requests && !o->trace)
 		o->requests = DEFAULT_REQUESTS;
 	w.tty = isatty(STDERR_FILENO);

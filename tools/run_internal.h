@@ -13,14 +13,16 @@
 #include "place/rules.h"
 #include "place/zone.h"
 #include "sim/costs.h"
+#include "tools/publish.h"
 #include "tools/replay.h"
 
 struct run_options {
-	const char *policy, *trace, *inventory, *rules, *level, *estimates, *costs, *json_out;
+	const char *name, *policy, *trace, *inventory, *rules, *level, *estimates, *costs,
+		*json_out;
 	uint64_t agents, requests, seed, servers, types, cache_bytes, age_ns, explain, idle_lag,
 		calibrate;
 	double load, fill, warmup, compress;
-	bool json, batches, huge_pages, no_in_service, help;
+	bool json, batches, huge_pages, no_in_service, no_publish, help;
 };
 
 /* What all policies share. */
@@ -42,6 +44,8 @@ struct run_world {
 	struct km_cost_recorder *costs; /* --record-costs, or NULL; the estimator thread adds */
 	_Atomic bool measured; /* the warm-up is over; the client's thread writes */
 	bool tty;
+	struct km_publisher *publisher; /* NULL: nobody can look */
+	uint32_t policy_idx, policy_nr; /* which one runs, from 1; 0 = the calibration */
 };
 
 /* One policy's run. */
@@ -75,6 +79,22 @@ void run_store_close(struct km_store *store, struct km_place_ctx *place);
 /** run_progress() - one line on a terminal, overwritten; run_progress_end() clears it. */
 void run_progress(struct run_world *w, const char *what, uint64_t done, uint64_t all);
 void run_progress_end(struct run_world *w);
+
+/* ---- run_publish.c: the segment that kamino top reads ---- */
+
+/** run_name_ok() - may --name be @name? */
+bool run_name_ok(const char *name);
+
+/** run_publish_open() - unless --no-publish; a failure is a warning. The plan is made. */
+void run_publish_open(struct run_world *w);
+void run_publish_close(struct run_world *w);
+
+/** run_publish_start() - @rt serves @create_nr requests under @policy. */
+void run_publish_start(struct run_world *w, const struct km_runtime *rt, struct km_store *store,
+		       const struct km_policy *policy, uint64_t create_nr);
+
+/** run_publish_abandon() - take the segment's name away. Context: a signal handler. */
+void run_publish_abandon(void);
 
 /* ---- run_report.c: tables, JSON, explanation, failed audits ---- */
 

@@ -114,6 +114,7 @@ static int check_memory(struct run_world *w, const struct km_workload *workload,
 
 void run_progress(struct run_world *w, const char *what, uint64_t done, uint64_t all)
 {
+	km_publisher_phase(w->publisher, what, done, all);
 	if (w->tty)
 		fprintf(stderr, "\r\033[K%s: %" PRIu64 " of %" PRIu64 " (%.0f %%)", what, done, all,
 			all ? 100.0 * (double)done / (double)all : 100.0);
@@ -213,6 +214,7 @@ int run_world_set_up(struct run_world *w, struct km_diag *diag)
 			" agents and a dispatcher share %u cores: they park, "
 			"not spin\n",
 			w->opt.agents, km_topo_summary(w->topo)->core_nr);
+	run_publish_open(w);
 	err = load_zone(w, diag);
 	if (!err)
 		err = load_rules(w, diag);
@@ -232,6 +234,7 @@ int run_world_set_up(struct run_world *w, struct km_diag *diag)
 
 void run_world_tear_down(struct run_world *w)
 {
+	run_publish_close(w);
 	km_replay_plan_free(w->jobs);
 	free(w->initial);
 	km_cost_recorder_destroy(w->costs);

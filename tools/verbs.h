@@ -22,6 +22,7 @@ int km_verb_bench(int argc, char **argv);
 int km_verb_report(int argc, char **argv);
 int km_verb_run(int argc, char **argv);
 int km_verb_sim(int argc, char **argv);
+int km_verb_top(int argc, char **argv);
 int km_verb_topo(int argc, char **argv);
 int km_verb_trace(int argc, char **argv);
 int km_verb_version(int argc, char **argv);

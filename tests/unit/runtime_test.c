@@ -479,7 +479,7 @@ static void a_glance_shows_queues_counts_and_decisions(void **state)
 	static struct km_hist decisions;
 	struct km_agent_glance glance;
 	struct km_record record;
-	uint32_t i, rules = 0;
+	uint32_t i, looked = 0;
 
 	(void)state;
 	pthread_mutex_lock(&gate);
@@ -502,10 +502,10 @@ static void a_glance_shows_queues_counts_and_decisions(void **state)
 	for (i = 0; i < 2; i++) {
 		glance = km_runtime_glance(rt, i);
 		assert_true(glance.served > 0 && glance.busy_ns > 0 && glance.cache_bytes > 0);
-		assert_true(glance.top_hits <= glance.served);
-		rules += (uint32_t)(glance.rule_hits + glance.rule_misses);
+		assert_true(glance.rule_hits < glance.top_misses * synth.workload.rule_nr);
+		looked += (uint32_t)(glance.top_hits + glance.top_misses);
 	}
-	assert_true(rules > 0 && rules % synth.workload.rule_nr == 0);
+	assert_int_equal(looked, 10);
 	km_client_close(client);
 	stop(rt, 10);
 }
