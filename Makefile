@@ -72,8 +72,8 @@ tools_SRC += publish.c run_publish.c segment.c top.c top_figures.c top_json.c to
 MODULES := lib ring numa alloc cache core place sim
 LIB_SRC := $(foreach m,$(MODULES),$(addprefix $(m)/,$($(m)_SRC)))
 # Benchmarks of perf/ that are part of the command, and their options.
-bench_SRC := cache_bench.c classify_bench.c counters.c dispatch_bench.c dispatch_play.c dispatch_rivals.c dispatch_world.c rows.c rules_bench.c rules_world.c sim_bench.c slots_bench.c
-tools_SRC += bench_cache.c bench_classify.c bench_rows.c bench_rules.c bench_sim.c bench_slots.c
+bench_SRC := cache_bench.c classify_bench.c counters.c dispatch_bench.c dispatch_play.c dispatch_rivals.c dispatch_world.c rows.c rules_bench.c rules_world.c sim_bench.c slots_bench.c snap_age.c snap_bench.c
+tools_SRC += bench_cache.c bench_classify.c bench_rows.c bench_rules.c bench_sim.c bench_slots.c bench_snap.c
 TOOL_SRC := $(addprefix tools/,$(tools_SRC)) $(addprefix perf/,$(bench_SRC))
 
 # Programs that "make check" runs, by the name of their source without .c.

@@ -31,6 +31,7 @@ static const struct {
 	{ "sim", "requests a second that the simulator serves on one core", km_bench_sim_main },
 	{ "slots", "memory of a cache slot: new, recycled, against mmap and malloc",
 	  km_bench_slots_main },
+	{ "snap", "snapshots: sections, digests, folding, age on another CPU", km_bench_snap_main },
 };
 
 /* ---- what benchmarks share ------------------------------------------------------ */

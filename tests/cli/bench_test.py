@@ -109,6 +109,16 @@ def rules_are_held_against_sums_of_what_they_read():
     assert updates == [64, 64], updates
 
 
+def snapshots_are_read_listed_folded_and_seen():
+    doc, _ = run_json("bench", "snap", "--seconds", "0.05", "--keys", "16,100", "--changed", "0,50")
+    results = doc["results"]
+    folds = [(r["keys"], r["changed_percent"]) for r in results if r["what"] == "fold"]
+    assert folds == [(16, 0), (16, 50), (100, 0), (100, 50)], folds
+    age = results[-1]
+    if "skipped_because" not in age:
+        assert age["age_ns"]["samples"] + age["skipped"] == age["published"], age
+
+
 def check_hist(hist, samples):
     assert set(hist) >= {"min", "p50", "p90", "p99", "p999", "max", "samples"}, hist
     assert hist["samples"] >= samples, hist
@@ -201,6 +211,9 @@ def bad_input_is_refused_with_its_reason():
             (("bench", "rules", "--servers", "0"), "--servers"),
             (("bench", "rules", "--servers", "2000000"), "--servers"),
             (("bench", "sim", "--agents", "0"), "agents"),
+            (("bench", "snap", "--keys", "0"), "--keys"),
+            (("bench", "snap", "--changed", "101"), "--changed"),
+            (("bench", "snap", "--cpu", "0", "--other-cpu", "0"), "two are needed"),
             (("bench", "slots", "--mib", "0"), "--mib"),
             (("bench", "slots", "--mib", "1000000"), "MiB are available"),
             (("bench", "sim", "--zone", "zone33"), "did you mean 'zone3'"),
@@ -234,6 +247,7 @@ tap.main([each_benchmark_of_the_usage_runs_and_tells,
           a_simulation_is_the_same_each_time_and_another_with_another_seed,
           only_recycled_slots_fault_no_page,
           rules_are_held_against_sums_of_what_they_read,
+          snapshots_are_read_listed_folded_and_seen,
           every_cell_of_the_lists_is_there_and_checked,
           policies_that_hold_requests_back_are_measured_too,
           depth_and_changed_agents_show,
