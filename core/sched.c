@@ -354,6 +354,9 @@ void km_sched_finished(struct km_sched *sched, uint32_t agent_idx)
 		if (sched->types)
 			km_types_put(sched->types, part->type);
 	} while (!part->last);
+	/* Start over, so that a lane that is mostly empty stays on its first lines. */
+	if (lane->part_finished == lane->part_sent)
+		lane->part_sent = lane->part_started = lane->part_finished = 0;
 	if (!is_full(sched, lane))
 		km_view_set_open(sched->view, agent_idx, true);
 	sched->inside_nr--;

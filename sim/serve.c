@@ -34,6 +34,8 @@ void sim_sync_revs(struct sim_agent *agent)
 		top = agent->untold[t];
 		top->mark = false;
 		for (i = 0; i < top->dep_nr; i++)
+			__builtin_prefetch(top->deps[i], 1);
+		for (i = 0; i < top->dep_nr; i++)
 			top->deps[i]->rev = km_max_u64(top->deps[i]->rev, top->rev);
 	}
 	agent->untold_nr = 0;
@@ -123,16 +125,23 @@ static uint64_t top_miss(struct sim *sim, struct km_cache *cache, struct sim_req
 }
 
 /* What the agent expects of a miss on top, from its current cache. */
-static uint64_t predict_miss(const struct sim *sim, const struct km_cache *cache,
+static uint64_t predict_miss(struct sim *sim, const struct sim_agent *agent,
 			     const struct km_type *type)
 {
 	const struct km_estimates *est = sim->est;
+	const uint64_t *miss_ns = sim_miss_ns(sim, type);
 	uint64_t ns = est->build_ns;
 	uint32_t i;
 
+	/* All that the miss will look at, at once. */
+	for (i = 0; i < sim->rule_nr; i++) {
+		__builtin_prefetch(&agent->rule[type->rule[i].id], 1);
+		__builtin_prefetch(&miss_ns[i]);
+	}
 	for (i = 0; i < sim->rule_nr; i++)
-		ns += km_cache_peek(cache, KM_CACHE_RULE, type->rule[i]) ? est->rule_hit_ns[i]
-									 : est->rule_miss_ns[i];
+		ns += km_cache_peek(agent->cache, KM_CACHE_RULE, type->rule[i])
+			      ? est->rule_hit_ns[i]
+			      : est->rule_miss_ns[i];
 	return ns;
 }
 
@@ -152,7 +161,7 @@ uint64_t sim_serve(struct sim *sim, struct sim_agent *agent, struct sim_req *r,
 		*predicted_ns = sim->est->type_hit_ns[type->key.id];
 		return top_hit(sim, agent, top, r, rev);
 	}
-	*predicted_ns = predict_miss(sim, agent->cache, type);
+	*predicted_ns = predict_miss(sim, agent, type);
 	sim_sync_revs(agent);
 	ns = top_miss(sim, agent->cache, r, rev);
 	sim_count_bytes(sim, agent);

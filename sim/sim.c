@@ -698,9 +698,11 @@ static int create_agents(struct sim *sim)
 		cache_cfg.owner = agent;
 		cache_cfg.changed = cache_changed;
 		err = km_cache_create(&agent->cache, &cache_cfg);
-		if (!err)
-			agent->top = km_cache_objs(agent->cache, KM_CACHE_TOP);
-		if (err || cfg->policy->needs != KM_NEEDS_FUTURE)
+		if (err)
+			break;
+		agent->top = km_cache_objs(agent->cache, KM_CACHE_TOP);
+		agent->rule = km_cache_objs(agent->cache, KM_CACHE_RULE);
+		if (cfg->policy->needs != KM_NEEDS_FUTURE)
 			continue;
 		cache_cfg.changed = future_changed;
 		err = km_cache_create(&agent->future, &cache_cfg);

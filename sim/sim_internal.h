@@ -47,7 +47,7 @@ struct sim_change {
 
 struct sim_agent {
 	struct km_cache *cache;
-	const struct km_cache_obj *top; /* its results by id */
+	const struct km_cache_obj *top, *rule; /* its tables by id, to prefetch from */
 	struct sim_req *head, *tail; /* sent and not started */
 	struct sim_req *serving;
 	struct km_cache_obj *updating; /* background; NULL = none */
