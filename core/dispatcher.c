@@ -18,11 +18,16 @@
 /* Arrivals taken in between two looks: each reads the lines of the agents that changed. */
 #define ARRIVALS_PER_LOOK 16
 
-/* Each look brings the bounds of one in so many agents to its time (at least of 64). */
-#define FRESHEN_AGENT_NR 1024
-
 /* With fewer agents a scan costs less than keeping bounds. */
 #define BOUNDS_AGENT_NR 64
+
+/* Types that come to one agent at a time; agents that hold back others' work may have any. */
+static uint32_t coming_max(const struct km_runtime_cfg *cfg)
+{
+	if (cfg->policy->queueing == KM_QUEUE_STEAL)
+		return 0;
+	return km_sched_part_max(cfg->window, cfg->workload->part_nr_max);
+}
 
 int km_dispatcher_init(struct km_runtime *rt)
 {
@@ -40,6 +45,7 @@ int km_dispatcher_init(struct km_runtime *rt)
 		.rule_nr = cfg->workload->rule_nr,
 		.type_cap = cfg->type_cap,
 		.rule_obj_cap = cfg->rule_obj_cap,
+		.coming_max = coming_max(cfg),
 		.count_serving = cfg->count_serving,
 		.bounds = rt->agent_nr > BOUNDS_AGENT_NR,
 	};
@@ -149,11 +155,11 @@ static bool look_at(struct km_runtime *rt, uint32_t agent_idx)
 	if (atomic_load_explicit(&agent->summary.digest_version, memory_order_relaxed) !=
 	    d->folded_version[agent_idx])
 		fold_digest(rt, agent);
+	km_view_set_end(d->view, agent_idx, now.busy ? now.end_ns : 0);
 	for (i = 0; i < begun; i++)
 		km_sched_started(d->sched, agent_idx);
 	for (i = 0; i < ended; i++)
 		km_sched_finished(d->sched, agent_idx);
-	km_view_set_end(d->view, agent_idx, now.busy ? now.end_ns : 0);
 	d->completed += ended;
 	return ended;
 }
@@ -181,6 +187,7 @@ bool km_dispatch_classify(struct km_runtime *rt, struct km_req *req)
 			return false;
 		}
 		name_type(rt, part->type);
+		km_view_prefetch_type(d->view, part->type);
 		KM_PROBE(classify, part->id, part->type->key.id);
 	}
 	return true;
@@ -289,7 +296,6 @@ bool km_dispatch_look(struct km_runtime *rt, uint64_t now_ns)
 {
 	bool done = look_at_changed(rt, now_ns);
 
-	km_view_freshen(rt->dispatcher.view, KM_DIV_UP(rt->agent_nr, FRESHEN_AGENT_NR));
 	return retry_waiting(rt) || done;
 }
 

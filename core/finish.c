@@ -4,16 +4,19 @@
  * time, and the runner-up: algorithm 1 of LatCache, vectorised and pruned.
  *
  * What makes it cheaper than looking at everything:
- *  P1 An agent is weighed in full only if its queue and remaining time plus the
- *     least it could take do not exceed an upper bound on the second best sum.
- *     The bound starts as the second least of what agents take at most (a hit,
- *     or the dearest miss) and falls as sums are found.
- *  P2 In a view that keeps bounds, groups of 8 and blocks of 64 agents are left
- *     out as a whole by the least that stands in core/view.h for each (V4),
- *     beginning with the most promising block.
+ *  P1 Of a block of 64 agents each is first weighed by the least it could take: a
+ *     hit, or a miss of which every rule hits. Only for those that are then among
+ *     the best two the rule rows are read; mostly every rule does hit, and which
+ *     agents have all of a type's rule objects is kept (V6 in core/view.h).
+ *  P2 In a view that keeps bounds, blocks are taken in the order of the least that
+ *     anyone there could take (V4), until that exceeds the second best sum.
  * Both leave out only who can be neither first nor second, so the answer, ties
  * included, is that of the plain rule, whatever the instruction set:
  * tests/model/policy_model_test.c compares each with an oracle.
+ *
+ * Times are counted from where the clock starts, not from now: an agent's queue
+ * time plus its predicted end, or now when that is past. A sum is now too late then,
+ * as all of them are.
  *
  * Source: Kamino, OSDI '25, algorithms 1 and 2, section 4.2.
  */
@@ -26,23 +29,27 @@
 #include <immintrin.h>
 #endif
 
+#define BLOCK_AGENT_NR 64u
+/* Later than any sum. */
+#define FAR_NS ((uint64_t)INT64_MAX - 1)
+/* In a rank: the agent does not hold the type. */
+#define RANK_MISS (UINT64_C(1) << 32)
+
 struct candidate {
-	uint64_t sum_ns;
-	uint64_t rank; /* of equal sums: no hit in bit 32, then how many are queued */
+	uint64_t sum_ns; /* FAR_NS = nobody */
+	uint64_t rank; /* of equal sums: RANK_MISS or not, then how many are queued */
 	uint32_t agent_idx;
 };
 
 struct scan {
 	const struct km_view *view;
 	const struct km_type *type;
-	const uint64_t *top_row; /* agents that have the type, in the sense of the variant */
+	const uint64_t *top; /* agents that have the type, in the sense of the variant */
 	const uint64_t *rule_rows;
 	const uint64_t *saved_ns; /* [rule_nr] miss less hit; may be negative, then it wraps */
-	uint64_t hit_ns, least_ns, most_ns; /* of a miss on top: the least and most it takes */
-	uint64_t cheapest_ns; /* the lesser of hit_ns and least_ns */
-	uint64_t limit_ns; /* at least the second best sum */
-	enum km_finish variant;
-	uint32_t first_block;
+	uint64_t now_ns; /* 0 where remaining times do not count */
+	uint64_t hit_ns, least_ns; /* of a hit on top; of a miss, the least it takes */
+	bool whole_is_least; /* a miss takes the least where every rule hits */
 	struct candidate best, second;
 };
 
@@ -50,6 +57,8 @@ struct scan_ops {
 	void (*all[KM_FINISH_NR])(struct scan *s);
 	void (*bounded[KM_FINISH_NR])(struct scan *s);
 };
+
+/* ---- what no instruction set makes faster ------------------------------------------ */
 
 static inline bool is_better(const struct candidate *a, const struct candidate *b)
 {
@@ -60,11 +69,11 @@ static inline bool is_better(const struct candidate *a, const struct candidate *
 	return a->agent_idx < b->agent_idx;
 }
 
-static inline void offer(struct scan *s, uint32_t agent_idx, uint64_t sum_ns, bool hit)
+static inline void offer(struct scan *s, uint32_t agent_idx, uint64_t sum_ns, uint64_t rank)
 {
 	const struct candidate c = {
 		.sum_ns = sum_ns,
-		.rank = (uint64_t)!hit << 32 | s->view->queued_nr[agent_idx],
+		.rank = rank | s->view->queued_nr[agent_idx],
 		.agent_idx = agent_idx,
 	};
 
@@ -73,52 +82,139 @@ static inline void offer(struct scan *s, uint32_t agent_idx, uint64_t sum_ns, bo
 		s->best = c;
 	} else if (is_better(&c, &s->second)) {
 		s->second = c;
-	} else {
-		return;
 	}
-	s->limit_ns = km_min_u64(s->limit_ns, s->second.sum_ns);
+}
+
+/* Agents @bits of @block, which take @x: each in the race for first and second. */
+static inline void offer_all(struct scan *s, uint32_t block, uint64_t bits, const uint64_t *x)
+{
+	const uint64_t top = s->top[block];
+	uint64_t m;
+	uint32_t i;
+
+	for (m = bits & top; m; m &= m - 1) {
+		i = (uint32_t)__builtin_ctzll(m);
+		offer(s, block * BLOCK_AGENT_NR + i, x[i], 0);
+		/* Idle fleets are full of equals: nobody after two idle holders is better. */
+		if (!s->second.rank && s->second.sum_ns == s->now_ns + s->hit_ns)
+			break;
+	}
+	for (m = bits & ~top; m; m &= m - 1) {
+		i = (uint32_t)__builtin_ctzll(m);
+		offer(s, block * BLOCK_AGENT_NR + i, x[i], RANK_MISS);
+		if (!(uint32_t)s->second.rank && s->second.sum_ns == s->now_ns + s->least_ns)
+			break;
+	}
+}
+
+/* Whether an agent of @block with the second best sum could go before the second best. */
+static inline bool may_win_tie(const struct scan *s, uint32_t block)
+{
+	const uint64_t rank = s->top[block] ? 0 : RANK_MISS;
+
+	return rank < s->second.rank ||
+	       (rank == s->second.rank && block < s->second.agent_idx / BLOCK_AGENT_NR);
+}
+
+/* V4: nobody in @block had less at this time. */
+static inline void tighten(const struct scan *s, uint32_t block, uint64_t base_ns)
+{
+	if (!s->view->block_bound)
+		return;
+	s->view->block_bound[block] = base_ns;
+	*s->view->bound_ns = km_max_u64(*s->view->bound_ns, s->now_ns);
+}
+
+/* How many vectors of @lane_nr agents @block has. */
+static inline uint32_t vec_nr_of(const struct scan *s, uint32_t block, uint32_t lane_nr)
+{
+	const uint32_t left = s->view->agent_nr - block * BLOCK_AGENT_NR;
+
+	return left >= BLOCK_AGENT_NR ? BLOCK_AGENT_NR / lane_nr : KM_DIV_UP(left, lane_nr);
+}
+
+/* Agents that there are and that are closed. */
+static inline uint64_t closed_of(const struct scan *s, uint32_t block)
+{
+	const uint32_t left = s->view->agent_nr - block * BLOCK_AGENT_NR;
+	const uint64_t all = left >= BLOCK_AGENT_NR ? UINT64_MAX : (UINT64_C(1) << left) - 1;
+
+	return all & ~s->view->open[block];
 }
 
 /*
- * What a sum may be to matter from @agent_idx on. Where the second best is a hit
- * on an idle agent before it, an equal sum cannot win: fleets that idle are full
- * of such ties.
+ * Agents of @block of which it is known that every rule hits, so that a miss takes
+ * the least: V6, made true for the block if it was not.
  */
-static inline uint64_t limit_for(const struct scan *s, uint32_t agent_idx)
+static inline uint64_t whole_of(const struct scan *s, uint32_t block)
 {
-	const bool beats_ties = !s->second.rank && agent_idx > s->second.agent_idx &&
-				s->limit_ns == s->second.sum_ns;
+	const struct km_view *view = s->view;
+	const uint32_t id = s->type->key.id;
+	uint64_t *at = km_view_row(view, KM_CACHE_TOP, id, KM_VIEW_WHOLE_AT) + block;
+	uint64_t *whole = km_view_row(view, KM_CACHE_TOP, id, KM_VIEW_WHOLE) + block;
+	const struct km_key *key = s->type->rule, *const end = key + view->rule_nr;
+	const size_t row_words = view->row_words[KM_CACHE_RULE];
+	uint64_t bits = UINT64_MAX;
 
-	return s->limit_ns - beats_ties;
+	if (!s->whole_is_least)
+		return 0;
+	if (*at == view->rule_turn[block])
+		return *whole;
+	for (; key < end; key++)
+		bits &= s->rule_rows[key->id * row_words + block];
+	*whole = bits;
+	*at = view->rule_turn[block];
+	return bits;
 }
 
 /* ---- one scan for each instruction set ------------------------------------------ */
 
 #define INLINE static inline __attribute__((always_inline))
 
-#define LANES 2
+#define LANES 1
 #define TARGET
 #define NAME(x) portable_##x
-typedef int64_t portable_vec __attribute__((vector_size(16)));
-INLINE uint32_t portable_le_mask(portable_vec x, portable_vec limit)
+typedef uint64_t portable_vec;
+INLINE portable_vec portable_splat(uint64_t x)
 {
-	return (uint32_t)(x[0] <= limit[0]) | (uint32_t)(x[1] <= limit[1]) << 1;
+	return x;
 }
-INLINE portable_vec portable_choose(uint32_t bits, portable_vec a, portable_vec b)
+INLINE portable_vec portable_choose(uint64_t word, uint32_t i, portable_vec a, portable_vec b)
 {
-	return (portable_vec){ bits & 1 ? a[0] : b[0], bits & 2 ? a[1] : b[1] };
+	return word >> i & 1 ? a : b;
 }
-INLINE portable_vec portable_sub(portable_vec x, portable_vec y, uint32_t bits)
+INLINE portable_vec portable_less(portable_vec x, portable_vec y, uint64_t word, uint32_t i)
 {
-	return x - (y & (portable_vec){ -(int64_t)(bits & 1), -(int64_t)(bits >> 1) });
+	return x - (y & -(word >> i & 1));
+}
+INLINE portable_vec portable_add(portable_vec a, portable_vec b)
+{
+	return a + b;
 }
 INLINE portable_vec portable_min(portable_vec a, portable_vec b)
 {
-	return (portable_vec){ a[0] < b[0] ? a[0] : b[0], a[1] < b[1] ? a[1] : b[1] };
+	return a < b ? a : b;
 }
 INLINE portable_vec portable_max(portable_vec a, portable_vec b)
 {
-	return (portable_vec){ a[0] < b[0] ? b[0] : a[0], a[1] < b[1] ? b[1] : a[1] };
+	return a > b ? a : b;
+}
+INLINE uint32_t portable_at_most(portable_vec x, portable_vec limit)
+{
+	return x <= limit;
+}
+INLINE portable_vec portable_if_zero(portable_vec x, portable_vec a, portable_vec b)
+{
+	return x ? b : a;
+}
+INLINE uint64_t portable_least(portable_vec x)
+{
+	return x;
+}
+INLINE uint64_t portable_second(portable_vec one, portable_vec two)
+{
+	(void)one;
+	return two;
 }
 #include "core/finish.inc"
 
@@ -126,70 +222,113 @@ INLINE portable_vec portable_max(portable_vec a, portable_vec b)
 #define LANES 4
 #define TARGET __attribute__((target("avx2,bmi,bmi2,popcnt")))
 #define NAME(x) avx2_##x
-typedef int64_t avx2_vec __attribute__((vector_size(32)));
-TARGET INLINE uint32_t avx2_le_mask(avx2_vec x, avx2_vec limit)
-{
-	return 15u & ~(uint32_t)_mm256_movemask_pd((__m256d)(x > limit));
-}
-/* All ones in the lanes whose bits are set. */
-#define LANE(i, bits) (-((bits) >> (i)&1))
-#define ROW(bits)                                                          \
-	{                                                                  \
-		LANE(0, bits), LANE(1, bits), LANE(2, bits), LANE(3, bits) \
+typedef __m256i avx2_vec;
+/* How far bits 4 * i and on stand from the sign, which is what a blend looks at. */
+#define ROW(i)                                                         \
+	{                                                              \
+		63 - 4 * (i), 62 - 4 * (i), 61 - 4 * (i), 60 - 4 * (i) \
 	}
-static const int64_t avx2_lanes_of[16][4] __attribute__((aligned(64))) = {
+static const int64_t avx2_shift[16][4] __attribute__((aligned(64))) = {
 	ROW(0), ROW(1), ROW(2),	 ROW(3),  ROW(4),  ROW(5),  ROW(6),  ROW(7),
 	ROW(8), ROW(9), ROW(10), ROW(11), ROW(12), ROW(13), ROW(14), ROW(15),
 };
-TARGET INLINE avx2_vec avx2_lanes(uint32_t bits)
+TARGET INLINE avx2_vec avx2_splat(uint64_t x)
 {
-	avx2_vec lanes;
+	return _mm256_set1_epi64x((int64_t)x);
+}
+TARGET INLINE avx2_vec avx2_blend(avx2_vec sign, avx2_vec a, avx2_vec b)
+{
+	return (avx2_vec)_mm256_blendv_pd((__m256d)b, (__m256d)a, (__m256d)sign);
+}
+TARGET INLINE avx2_vec avx2_choose(uint64_t word, uint32_t i, avx2_vec a, avx2_vec b)
+{
+	const avx2_vec *shift = (const avx2_vec *)avx2_shift[i];
 
-	memcpy(&lanes, avx2_lanes_of[bits], sizeof(lanes));
-	return lanes;
+	return avx2_blend(_mm256_sllv_epi64(avx2_splat(word), *shift), a, b);
 }
-TARGET INLINE avx2_vec avx2_choose(uint32_t bits, avx2_vec a, avx2_vec b)
+TARGET INLINE avx2_vec avx2_less(avx2_vec x, avx2_vec y, uint64_t word, uint32_t i)
 {
-	return (avx2_vec)_mm256_blendv_pd((__m256d)b, (__m256d)a, (__m256d)avx2_lanes(bits));
+	return _mm256_sub_epi64(x, avx2_choose(word, i, y, _mm256_setzero_si256()));
 }
-TARGET INLINE avx2_vec avx2_sub(avx2_vec x, avx2_vec y, uint32_t bits)
+TARGET INLINE avx2_vec avx2_add(avx2_vec a, avx2_vec b)
 {
-	return x - (y & avx2_lanes(bits));
+	return _mm256_add_epi64(a, b);
 }
 TARGET INLINE avx2_vec avx2_min(avx2_vec a, avx2_vec b)
 {
-	return (avx2_vec)_mm256_blendv_pd((__m256d)a, (__m256d)b, (__m256d)(a > b));
+	return avx2_blend(_mm256_cmpgt_epi64(a, b), b, a);
 }
 TARGET INLINE avx2_vec avx2_max(avx2_vec a, avx2_vec b)
 {
-	return (avx2_vec)_mm256_blendv_pd((__m256d)b, (__m256d)a, (__m256d)(a > b));
+	return avx2_blend(_mm256_cmpgt_epi64(a, b), a, b);
+}
+TARGET INLINE uint32_t avx2_at_most(avx2_vec x, avx2_vec limit)
+{
+	return 15u & ~(uint32_t)_mm256_movemask_pd((__m256d)_mm256_cmpgt_epi64(x, limit));
+}
+TARGET INLINE avx2_vec avx2_if_zero(avx2_vec x, avx2_vec a, avx2_vec b)
+{
+	return avx2_blend(_mm256_cmpeq_epi64(x, _mm256_setzero_si256()), a, b);
+}
+TARGET INLINE uint64_t avx2_least(avx2_vec x)
+{
+	x = avx2_min(x, _mm256_permute4x64_epi64(x, 0x4e));
+	x = avx2_min(x, _mm256_shuffle_epi32(x, 0x4e));
+	return (uint64_t)_mm256_extract_epi64(x, 0);
+}
+TARGET INLINE uint64_t avx2_second(avx2_vec one, avx2_vec two)
+{
+	const uint32_t first = avx2_at_most(one, avx2_splat(avx2_least(one)));
+
+	return avx2_least(avx2_choose(first & -first, 0, two, one));
 }
 #include "core/finish.inc"
 
 #define LANES 8
 #define TARGET __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,bmi,bmi2,popcnt")))
 #define NAME(x) avx512_##x
-typedef int64_t avx512_vec __attribute__((vector_size(64)));
-TARGET INLINE uint32_t avx512_le_mask(avx512_vec x, avx512_vec limit)
+typedef __m512i avx512_vec;
+TARGET INLINE avx512_vec avx512_splat(uint64_t x)
 {
-	return _mm512_cmple_epi64_mask((__m512i)x, (__m512i)limit);
+	return _mm512_set1_epi64((int64_t)x);
 }
-TARGET INLINE avx512_vec avx512_choose(uint32_t bits, avx512_vec a, avx512_vec b)
+TARGET INLINE avx512_vec avx512_choose(uint64_t word, uint32_t i, avx512_vec a, avx512_vec b)
 {
-	return (avx512_vec)_mm512_mask_blend_epi64((__mmask8)bits, (__m512i)b, (__m512i)a);
+	return _mm512_mask_blend_epi64((__mmask8)(word >> (8 * i)), b, a);
 }
-TARGET INLINE avx512_vec avx512_sub(avx512_vec x, avx512_vec y, uint32_t bits)
+TARGET INLINE avx512_vec avx512_less(avx512_vec x, avx512_vec y, uint64_t word, uint32_t i)
 {
-	return (avx512_vec)_mm512_mask_sub_epi64((__m512i)x, (__mmask8)bits, (__m512i)x,
-						 (__m512i)y);
+	return _mm512_mask_sub_epi64(x, (__mmask8)(word >> (8 * i)), x, y);
+}
+TARGET INLINE avx512_vec avx512_add(avx512_vec a, avx512_vec b)
+{
+	return _mm512_add_epi64(a, b);
 }
 TARGET INLINE avx512_vec avx512_min(avx512_vec a, avx512_vec b)
 {
-	return (avx512_vec)_mm512_min_epi64((__m512i)a, (__m512i)b);
+	return _mm512_min_epi64(a, b);
 }
 TARGET INLINE avx512_vec avx512_max(avx512_vec a, avx512_vec b)
 {
-	return (avx512_vec)_mm512_max_epi64((__m512i)a, (__m512i)b);
+	return _mm512_max_epi64(a, b);
+}
+TARGET INLINE uint32_t avx512_at_most(avx512_vec x, avx512_vec limit)
+{
+	return _mm512_cmple_epi64_mask(x, limit);
+}
+TARGET INLINE avx512_vec avx512_if_zero(avx512_vec x, avx512_vec a, avx512_vec b)
+{
+	return _mm512_mask_blend_epi64(_mm512_testn_epi64_mask(x, x), b, a);
+}
+TARGET INLINE uint64_t avx512_least(avx512_vec x)
+{
+	return (uint64_t)_mm512_reduce_min_epi64(x);
+}
+TARGET INLINE uint64_t avx512_second(avx512_vec one, avx512_vec two)
+{
+	const uint32_t first = avx512_at_most(one, avx512_splat(avx512_least(one)));
+
+	return avx512_least(avx512_choose(first & -first, 0, two, one));
 }
 #include "core/finish.inc"
 #endif
@@ -248,7 +387,7 @@ __attribute__((constructor)) static void choose_path(void)
 
 /* ---- the entry ---------------------------------------------------------------------- */
 
-/* What a miss saves by each rule that hits, and the two ends of what it takes. */
+/* What a miss saves by each rule that hits, and the least that it takes. */
 static void sum_rules(struct scan *s, uint64_t *saved_ns)
 {
 	const struct km_estimates *est = s->view->est;
@@ -257,47 +396,30 @@ static void sum_rules(struct scan *s, uint64_t *saved_ns)
 	if (est->summed && est->rule_nr == s->view->rule_nr) {
 		s->saved_ns = est->rule_saved_ns;
 		s->least_ns = est->least_miss_ns;
-		s->most_ns = est->most_miss_ns;
-		return;
-	}
-	s->saved_ns = saved_ns;
-	s->least_ns = s->most_ns = est->miss_all_ns;
-	for (r = 0; r < s->view->rule_nr; r++) {
-		saved_ns[r] = est->rule_miss_ns[r] - est->rule_hit_ns[r];
-		if (est->rule_hit_ns[r] < est->rule_miss_ns[r])
-			s->least_ns -= saved_ns[r];
-		else
-			s->most_ns -= saved_ns[r];
-	}
-}
-
-static uint32_t least_block(const struct km_view *view)
-{
-	uint64_t bound_ns, least_ns = UINT64_MAX;
-	uint32_t b, least = 0;
-
-	for (b = 0; b < view->word_nr; b++) {
-		/* Of blocks with idle agents the first, so that ties are found in order. */
-		bound_ns = km_max_u64(view->block_bound[b], view->now_ns);
-		if (bound_ns < least_ns) {
-			least_ns = bound_ns;
-			least = b;
+	} else {
+		s->saved_ns = saved_ns;
+		s->least_ns = est->miss_all_ns;
+		for (r = 0; r < s->view->rule_nr; r++) {
+			saved_ns[r] = est->rule_miss_ns[r] - est->rule_hit_ns[r];
+			if (est->rule_hit_ns[r] < est->rule_miss_ns[r])
+				s->least_ns -= saved_ns[r];
 		}
 	}
-	return least;
+	s->whole_is_least = s->least_ns == est->hit_all_ns;
 }
 
 static uint8_t count_rule_hits(const struct scan *s)
 {
 	uint32_t r, nr = 0, agent_idx = s->best.agent_idx;
 
+	if (whole_of(s, agent_idx / BLOCK_AGENT_NR) >> (agent_idx % 64) & 1)
+		return (uint8_t)s->view->rule_nr;
 	for (r = 0; r < s->view->rule_nr; r++)
-		nr += km_view_bit(km_view_row(s->rule_rows, s->view, s->type->rule[r].id),
-				  agent_idx);
+		nr += km_view_augmented(s->view, KM_CACHE_RULE, s->type->rule[r].id, agent_idx);
 	return (uint8_t)nr;
 }
 
-static void report(const struct scan *s, struct km_pick *pick)
+static void report(const struct scan *s, struct km_pick *pick, enum km_finish variant)
 {
 	const struct candidate *best = &s->best, *second = &s->second;
 
@@ -308,44 +430,39 @@ static void report(const struct scan *s, struct km_pick *pick)
 		return;
 	pick->wait_ns = s->view->wait_ns[best->agent_idx];
 	pick->remaining_ns =
-		s->variant == KM_FINISH_NAIVE ? 0 : km_view_remaining_ns(s->view, best->agent_idx);
-	pick->processing_ns = best->sum_ns - pick->wait_ns - pick->remaining_ns;
-	pick->top_hit = !(best->rank >> 32);
+		variant == KM_FINISH_NAIVE ? 0 : km_view_remaining_ns(s->view, best->agent_idx);
+	pick->processing_ns = best->sum_ns - s->now_ns - pick->wait_ns - pick->remaining_ns;
+	pick->top_hit = best->rank < RANK_MISS;
 	if (pick->top_hit)
 		pick->rule_hit_nr = (uint8_t)s->view->rule_nr;
 	else
-		pick->rule_hit_nr = s->variant == KM_FINISH_RULE ? count_rule_hits(s) : 0;
+		pick->rule_hit_nr = variant == KM_FINISH_RULE ? count_rule_hits(s) : 0;
 }
 
 uint32_t km_finish_first(const struct km_view *view, const struct km_type *type,
 			 struct km_pick *pick, enum km_finish variant)
 {
-	static const struct candidate nobody = { UINT64_MAX, UINT64_MAX, KM_NO_AGENT };
+	static const struct candidate nobody = { FAR_NS, UINT64_MAX, KM_NO_AGENT };
 	uint64_t saved_ns[KM_RULES_MAX];
 	struct scan s;
 
 	s.view = view;
 	s.type = type;
-	s.top_row = km_view_row(variant == KM_FINISH_NAIVE ? view->cached[KM_CACHE_TOP]
-							   : view->augmented[KM_CACHE_TOP],
-				view, type->key.id);
-	s.rule_rows = view->augmented[KM_CACHE_RULE];
+	s.top = km_view_row(view, KM_CACHE_TOP, type->key.id,
+			    variant == KM_FINISH_NAIVE ? KM_VIEW_CACHED : KM_VIEW_AUGMENTED);
+	s.rule_rows = view->row[KM_CACHE_RULE];
+	s.now_ns = variant == KM_FINISH_NAIVE ? 0 : view->now_ns;
 	s.hit_ns = view->est->type_hit_ns[type->key.id];
-	s.limit_ns = INT64_MAX - 1;
-	s.variant = variant;
 	s.best = s.second = nobody;
 	if (variant == KM_FINISH_RULE)
 		sum_rules(&s, saved_ns);
 	else
-		s.least_ns = s.most_ns = view->est->miss_all_ns;
-	s.cheapest_ns = km_min_u64(s.hit_ns, s.least_ns);
+		s.least_ns = view->est->miss_all_ns;
 	/* V4 speaks of times from bound_ns on, and of the remaining time. */
-	if (view->block_bound && view->now_ns >= view->bound_ns && ops->bounded[variant]) {
-		s.first_block = least_block(view);
+	if (view->block_bound && view->now_ns >= *view->bound_ns && ops->bounded[variant])
 		ops->bounded[variant](&s);
-	} else {
+	else
 		ops->all[variant](&s);
-	}
-	report(&s, pick);
+	report(&s, pick, variant);
 	return s.best.agent_idx;
 }

@@ -64,6 +64,11 @@ static struct km_req *fifo_pop(struct fifo *fifo)
 	return req;
 }
 
+uint32_t km_sched_part_max(uint32_t window_max, uint32_t part_nr_max)
+{
+	return (uint32_t)km_pow2_up(window_max + (part_nr_max ? part_nr_max : 1));
+}
+
 int km_sched_create(struct km_sched **out, const struct km_sched_cfg *cfg)
 {
 	struct km_sched *sched;
@@ -79,7 +84,7 @@ int km_sched_create(struct km_sched **out, const struct km_sched_cfg *cfg)
 	sched->view = cfg->view;
 	sched->types = cfg->types;
 	sched->part_nr_max = cfg->part_nr_max ? cfg->part_nr_max : 1;
-	sched->part_mask = (uint32_t)km_pow2_up(cfg->window_max + sched->part_nr_max) - 1;
+	sched->part_mask = km_sched_part_max(cfg->window_max, cfg->part_nr_max) - 1;
 	sched->window = cfg->policy->window && cfg->policy->window < cfg->window_max
 				? cfg->policy->window
 				: cfg->window_max;

@@ -36,6 +36,9 @@ struct km_sched_cfg {
  */
 int km_sched_create(struct km_sched **out, const struct km_sched_cfg *cfg) KM_MUST_CHECK;
 
+/** km_sched_part_max() - most parts that an agent can have been sent, by what is in the cfg. */
+uint32_t km_sched_part_max(uint32_t window_max, uint32_t part_nr_max);
+
 /** km_sched_destroy() - free it; requests inside are forgotten. NULL is allowed. */
 void km_sched_destroy(struct km_sched *sched);
 

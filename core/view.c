@@ -8,7 +8,12 @@
 /* No agent has so much to do: what stands behind the last one. */
 #define NOBODY_NS (UINT64_C(1) << 62)
 #define BLOCK_AGENT_NR 64u
-#define GROUP_AGENT_NR 8u
+/* Words to a line: rows of types start on one. */
+#define LINE_WORD_NR 8u
+/* Keys of a digest that are compared at once. */
+#define FOLD_KEY_NR 64u
+
+/* ---- life ----------------------------------------------------------------------- */
 
 /* For whole blocks of agents, on lines of its own. */
 static uint64_t *alloc_times(const struct km_view *view)
@@ -21,36 +26,93 @@ static uint64_t *alloc_times(const struct km_view *view)
 	return times;
 }
 
-/* Cells of one level, on whole lines; pages that are never touched are never backed. */
-static int alloc_cells(struct km_view *view, uint32_t level)
+static uint32_t row_words_of(uint32_t level, uint32_t word_nr)
 {
-	const size_t nr = (size_t)view->cap[level] * view->word_nr;
+	if (level == KM_CACHE_RULE)
+		return (KM_VIEW_CACHED + 1) * word_nr;
+	return KM_DIV_UP(KM_VIEW_KIND_NR * word_nr, LINE_WORD_NR) * LINE_WORD_NR;
+}
+
+/* On whole lines; pages that are never touched are never backed. */
+static int alloc_rows(struct km_view *view, uint32_t level)
+{
 	uintptr_t start;
 
-	view->cell_memory[level] = calloc(nr + KM_SHARE_BYTES / sizeof(struct km_view_cell),
-					  sizeof(struct km_view_cell));
-	if (!view->cell_memory[level])
+	view->row_words[level] = row_words_of(level, view->word_nr);
+	view->row_memory[level] = calloc(
+		(size_t)view->cap[level] * view->row_words[level] + LINE_WORD_NR, sizeof(uint64_t));
+	if (!view->row_memory[level])
 		return -ENOMEM;
-	start = (uintptr_t)view->cell_memory[level] + KM_SHARE_BYTES - 1;
-	view->cell[level] = (struct km_view_cell *)(start - start % KM_SHARE_BYTES);
-	view->augmented[level] = &view->cell[level]->augmented;
-	view->cached[level] = &view->cell[level]->cached;
-	view->coming[level] = &view->cell[level]->coming;
+	start = (uintptr_t)view->row_memory[level] + LINE_WORD_NR * sizeof(uint64_t) - 1;
+	view->row[level] = (uint64_t *)(start - start % (LINE_WORD_NR * sizeof(uint64_t)));
 	return 0;
+}
+
+uint64_t km_view_bytes(uint32_t agent_nr, uint32_t type_cap, uint32_t rule_obj_cap)
+{
+	const uint32_t word_nr = KM_DIV_UP(agent_nr, BLOCK_AGENT_NR);
+	const uint64_t per_id = sizeof(uint32_t) + sizeof(uint64_t); /* gen, fold_mark */
+	const uint64_t type = row_words_of(KM_CACHE_TOP, word_nr) * sizeof(uint64_t);
+	const uint64_t obj = row_words_of(KM_CACHE_RULE, word_nr) * sizeof(uint64_t);
+
+	return type_cap * (type + per_id) + rule_obj_cap * (obj + per_id) +
+	       agent_nr * (sizeof(struct km_view_queue) + 2 * sizeof(uint64_t) + 40ull);
+}
+
+static int alloc_level(struct km_view *view, uint32_t level, bool future)
+{
+	const size_t nr = view->cap[level], agents = view->agent_nr;
+	uint32_t i;
+
+	view->gen[level] = calloc(nr, sizeof(uint32_t));
+	view->fold_mark[level] = calloc(nr, sizeof(uint64_t));
+	if (future)
+		view->future[level] = calloc(nr * view->word_nr, sizeof(uint64_t));
+	view->folded[level] = calloc(agents, sizeof(struct km_key *));
+	view->folded_nr[level] = calloc(agents, sizeof(uint32_t));
+	view->folded_cap[level] = calloc(agents, sizeof(uint32_t));
+	if (alloc_rows(view, level) || !view->gen[level] || !view->fold_mark[level] ||
+	    !view->folded[level] || !view->folded_nr[level] || !view->folded_cap[level] ||
+	    (future && !view->future[level]))
+		return -ENOMEM;
+	for (i = 0; i < nr; i++)
+		view->gen[level][i] = KM_GEN_FIRST;
+	return 0;
+}
+
+static int alloc_queues(struct km_view *view, uint32_t coming_max)
+{
+	const size_t agents = view->agent_nr;
+
+	if (!coming_max || coming_max > view->cap[KM_CACHE_TOP])
+		coming_max = view->cap[KM_CACHE_TOP];
+	view->queue = aligned_alloc(alignof(struct km_view_queue), agents * sizeof(*view->queue));
+	if (!view->queue)
+		return -ENOMEM;
+	memset(view->queue, 0, agents * sizeof(*view->queue));
+	if (coming_max <= KM_VIEW_NEAR_NR)
+		return 0;
+	view->far_nr = coming_max - KM_VIEW_NEAR_NR;
+	view->far = calloc(agents * view->far_nr, sizeof(*view->far));
+	return view->far ? 0 : -ENOMEM;
 }
 
 static int alloc_bounds(struct km_view *view)
 {
+	/* Scans look at 8 blocks at a time, and at the least of up to 8 times 8 of them. */
+	const size_t nr = KM_DIV_UP(view->word_nr, 8u) * 8ul;
+	const size_t bytes = 4 * nr * sizeof(uint64_t);
 	uint32_t block;
 
-	view->group_bound = calloc((size_t)view->word_nr * 8, sizeof(*view->group_bound));
-	/* Scans look at 8 blocks at a time. */
-	view->block_bound = calloc(view->word_nr + 7ul, sizeof(*view->block_bound));
-	if (!view->group_bound || !view->block_bound)
+	view->block_bound = aligned_alloc(KM_SHARE_BYTES, bytes);
+	if (!view->block_bound)
 		return -ENOMEM;
-	for (block = view->word_nr; block < view->word_nr + 7; block++)
+	memset(view->block_bound, 0, bytes);
+	view->block_key = view->block_bound + nr;
+	view->block_least = view->block_key + nr;
+	view->bound_ns = view->block_least + nr;
+	for (block = view->word_nr; block < nr; block++)
 		view->block_bound[block] = NOBODY_NS;
-	km_view_freshen(view, view->word_nr);
 	return 0;
 }
 
@@ -58,7 +120,6 @@ int km_view_create(struct km_view **out, const struct km_view_cfg *cfg)
 {
 	struct km_view *view;
 	uint32_t level, i;
-	size_t bits, agents = cfg->agent_nr;
 
 	if (!cfg->agent_nr || !cfg->type_cap || !cfg->rule_obj_cap || cfg->rule_nr > KM_RULES_MAX)
 		return -EINVAL;
@@ -66,40 +127,29 @@ int km_view_create(struct km_view **out, const struct km_view_cfg *cfg)
 	if (!view)
 		return -ENOMEM;
 	view->agent_nr = cfg->agent_nr;
-	view->word_nr = KM_DIV_UP(cfg->agent_nr, 64);
+	view->word_nr = KM_DIV_UP(cfg->agent_nr, BLOCK_AGENT_NR);
 	view->rule_nr = cfg->rule_nr;
 	view->cap[KM_CACHE_TOP] = cfg->type_cap;
 	view->cap[KM_CACHE_RULE] = cfg->rule_obj_cap;
 	view->count_serving = cfg->count_serving;
 	view->wait_ns = alloc_times(view);
 	view->end_ns = alloc_times(view);
-	view->queued_nr = calloc(agents, sizeof(*view->queued_nr));
+	view->queued_nr = calloc(cfg->agent_nr, sizeof(*view->queued_nr));
 	view->open = calloc(view->word_nr, sizeof(*view->open));
-	if (!view->wait_ns || !view->end_ns || !view->queued_nr || !view->open)
+	view->rule_turn = calloc(view->word_nr, sizeof(*view->rule_turn));
+	if (!view->wait_ns || !view->end_ns || !view->queued_nr || !view->open || !view->rule_turn)
 		goto err_destroy;
-	for (level = 0; level < KM_CACHE_LEVEL_NR; level++) {
-		bits = (size_t)view->cap[level] * view->word_nr;
-		view->count[level] = calloc(view->cap[level] * agents, sizeof(uint32_t));
-		view->gen[level] = calloc(view->cap[level], sizeof(uint32_t));
-		if (cfg->future)
-			view->future[level] = calloc(bits, KM_VIEW_STRIDE * sizeof(uint64_t));
-		view->folded[level] = calloc(agents, sizeof(struct km_key *));
-		view->folded_nr[level] = calloc(agents, sizeof(uint32_t));
-		view->folded_cap[level] = calloc(agents, sizeof(uint32_t));
-		if (alloc_cells(view, level) || !view->count[level] || !view->gen[level] ||
-		    !view->folded[level] || !view->folded_nr[level] || !view->folded_cap[level] ||
-		    (cfg->future && !view->future[level]))
+	for (level = 0; level < KM_CACHE_LEVEL_NR; level++)
+		if (alloc_level(view, level, cfg->future))
 			goto err_destroy;
-	}
+	if (alloc_queues(view, cfg->coming_max) || (cfg->bounds && alloc_bounds(view)))
+		goto err_destroy;
 	for (i = 0; i < cfg->agent_nr; i++)
 		km_view_set_open(view, i, true);
 	for (; i < view->word_nr * BLOCK_AGENT_NR; i++)
 		view->wait_ns[i] = NOBODY_NS;
-	for (level = 0; level < KM_CACHE_LEVEL_NR; level++)
-		for (i = 0; i < view->cap[level]; i++)
-			view->gen[level][i] = KM_GEN_FIRST;
-	if (cfg->bounds && alloc_bounds(view))
-		goto err_destroy;
+	for (i = 0; i < view->word_nr; i++)
+		view->rule_turn[i] = 1; /* a row of zeros speaks of no turn */
 	*out = view;
 	return 0;
 
@@ -120,13 +170,15 @@ void km_view_destroy(struct km_view *view)
 		free(view->folded_cap[level]);
 		free(view->folded_nr[level]);
 		free(view->folded[level]);
+		free(view->fold_mark[level]);
 		free(view->gen[level]);
-		free(view->count[level]);
-		free(view->cell_memory[level]);
+		free(view->row_memory[level]);
 		free(view->future[level]);
 	}
 	free(view->block_bound);
-	free(view->group_bound);
+	free(view->far);
+	free(view->queue);
+	free(view->rule_turn);
 	free(view->open);
 	free(view->queued_nr);
 	free(view->end_ns);
@@ -134,10 +186,13 @@ void km_view_destroy(struct km_view *view)
 	free(view);
 }
 
-static inline struct km_view_cell *cell_of(struct km_view *view, enum km_cache_level level,
-					   uint32_t id, uint32_t agent_idx)
+/* ---- what is coming ---------------------------------------------------------------- */
+
+/* All that is known of one id and an agent's 64: a word of each kind. */
+static inline uint64_t *word_of(struct km_view *view, enum km_cache_level level, uint32_t id,
+				uint32_t agent_idx)
 {
-	return &view->cell[level][(size_t)id * view->word_nr + agent_idx / 64];
+	return km_view_row(view, level, id, KM_VIEW_AUGMENTED) + agent_idx / 64;
 }
 
 static inline uint64_t bit_of(uint32_t agent_idx)
@@ -145,167 +200,144 @@ static inline uint64_t bit_of(uint32_t agent_idx)
 	return UINT64_C(1) << (agent_idx % 64);
 }
 
-static void set_cached(struct km_view *view, enum km_cache_level level, uint32_t id,
-		       uint32_t agent_idx)
+static struct km_view_coming *coming_at(const struct km_view *view, uint32_t agent_idx, uint32_t i)
 {
-	struct km_view_cell *cell = cell_of(view, level, id, agent_idx);
-
-	cell->cached |= bit_of(agent_idx);
-	cell->augmented |= bit_of(agent_idx);
+	if (km_likely(i < KM_VIEW_NEAR_NR))
+		return &view->queue[agent_idx].near[i];
+	return &view->far[(size_t)agent_idx * view->far_nr + i - KM_VIEW_NEAR_NR];
 }
 
-static void clear_cached(struct km_view *view, enum km_cache_level level, uint32_t id,
-			 uint32_t agent_idx)
+/* It is there: its coming bit is set. */
+static struct km_view_coming *find_coming(const struct km_view *view, uint32_t agent_idx,
+					  uint32_t id)
 {
-	struct km_view_cell *cell = cell_of(view, level, id, agent_idx);
-
-	cell->cached &= ~bit_of(agent_idx);
-	cell->augmented = cell->cached | cell->coming;
-}
-
-/* ---- bounds (V4) ------------------------------------------------------------ */
-
-static uint64_t least_of_8(const uint64_t *value)
-{
-	uint64_t least = value[0];
+	const uint32_t nr = view->queue[agent_idx].nr;
 	uint32_t i;
 
-	for (i = 1; i < 8; i++)
-		least = km_min_u64(least, value[i]);
-	return least;
+	for (i = 0; i < nr; i++)
+		if (coming_at(view, agent_idx, i)->id == id)
+			return coming_at(view, agent_idx, i);
+	KM_BUG_ON(true);
 }
 
-/* An overdue or idle agent counts as ending now: it can only be later that it is looked at. */
-static void bound_group(struct km_view *view, uint32_t group)
+static bool obj_is_coming(const struct km_view *view, uint32_t agent_idx, uint32_t obj_id)
 {
-	const uint64_t *wait = view->wait_ns + (size_t)group * GROUP_AGENT_NR;
-	const uint64_t *end = view->end_ns + (size_t)group * GROUP_AGENT_NR;
-	uint64_t least = UINT64_MAX;
-	uint32_t i;
+	const uint32_t nr = view->queue[agent_idx].nr;
+	const struct km_type *type;
+	uint32_t i, r;
 
-	for (i = 0; i < GROUP_AGENT_NR; i++)
-		least = km_min_u64(least, wait[i] + km_max_u64(end[i], view->now_ns));
-	view->group_bound[group] = least;
-}
-
-static void bound_agent(struct km_view *view, uint32_t agent_idx)
-{
-	const uint32_t block = agent_idx / BLOCK_AGENT_NR;
-
-	if (!view->block_bound)
-		return;
-	bound_group(view, agent_idx / GROUP_AGENT_NR);
-	view->block_bound[block] = least_of_8(view->group_bound + (size_t)block * 8);
-	view->bound_ns = km_max_u64(view->bound_ns, view->now_ns);
-}
-
-void km_view_freshen(struct km_view *view, uint32_t block_nr)
-{
-	uint32_t block, i;
-
-	if (!view->block_bound)
-		return;
-	for (; block_nr; block_nr--) {
-		block = view->fresh_block;
-		view->fresh_block = block + 1 < view->word_nr ? block + 1 : 0;
-		for (i = 0; i < 8; i++)
-			bound_group(view, block * 8 + i);
-		view->block_bound[block] = least_of_8(view->group_bound + (size_t)block * 8);
+	for (i = 0; i < nr; i++) {
+		type = &view->type[coming_at(view, agent_idx, i)->id];
+		for (r = 0; r < view->rule_nr; r++)
+			if (type->rule[r].id == obj_id)
+				return true;
 	}
-	view->bound_ns = km_max_u64(view->bound_ns, view->now_ns);
+	return false;
+}
+
+static void augment_obj(struct km_view *view, uint32_t agent_idx, uint32_t id)
+{
+	uint64_t *word = word_of(view, KM_CACHE_RULE, id, agent_idx);
+
+	if (*word & bit_of(agent_idx))
+		return;
+	*word |= bit_of(agent_idx);
+	view->rule_turn[agent_idx / 64]++;
+}
+
+/* It is not cached any more, or what was made of it is not coming: is it still augmented? */
+static void review_obj(struct km_view *view, uint32_t agent_idx, uint32_t id)
+{
+	uint64_t *word = word_of(view, KM_CACHE_RULE, id, agent_idx);
+	const uint64_t bit = bit_of(agent_idx);
+
+	if (!(word[0] & bit) || (word[KM_VIEW_CACHED * view->word_nr] & bit) ||
+	    obj_is_coming(view, agent_idx, id))
+		return;
+	word[0] &= ~bit;
+	view->rule_turn[agent_idx / 64]++;
+}
+
+/* The type is not cached there: what it is made of will be. */
+static void rules_come(struct km_view *view, uint32_t agent_idx, const struct km_type *type)
+{
+	const uint32_t w = agent_idx / 64;
+	uint32_t r;
+
+	/* V6; the decision that sent it here has mostly found out. */
+	if (km_view_row(view, KM_CACHE_TOP, type->key.id, KM_VIEW_WHOLE_AT)[w] ==
+		    view->rule_turn[w] &&
+	    km_view_bit(km_view_row(view, KM_CACHE_TOP, type->key.id, KM_VIEW_WHOLE), agent_idx))
+		return;
+	for (r = 0; r < view->rule_nr; r++)
+		augment_obj(view, agent_idx, type->rule[r].id);
+}
+
+static void type_comes(struct km_view *view, uint32_t agent_idx, const struct km_type *type)
+{
+	uint64_t *word = word_of(view, KM_CACHE_TOP, type->key.id, agent_idx);
+	const size_t word_nr = view->word_nr;
+	const uint64_t bit = bit_of(agent_idx);
+	struct km_view_queue *queue = &view->queue[agent_idx];
+
+	if (km_unlikely(word[KM_VIEW_COMING * word_nr] & bit)) {
+		find_coming(view, agent_idx, type->key.id)->nr++;
+		return;
+	}
+	KM_BUG_ON(queue->nr == KM_VIEW_NEAR_NR + view->far_nr);
+	*coming_at(view, agent_idx, queue->nr++) = (struct km_view_coming){ type->key.id, 1 };
+	if (km_unlikely(!view->type))
+		view->type = type - type->key.id;
+	word[KM_VIEW_COMING * word_nr] |= bit;
+	word[KM_VIEW_AUGMENTED] |= bit;
+	if (!(word[KM_VIEW_CACHED * word_nr] & bit)) /* else V5 */
+		rules_come(view, agent_idx, type);
+}
+
+static void type_goes(struct km_view *view, uint32_t agent_idx, const struct km_type *type)
+{
+	uint64_t *word = word_of(view, KM_CACHE_TOP, type->key.id, agent_idx);
+	struct km_view_queue *queue = &view->queue[agent_idx];
+	const size_t word_nr = view->word_nr;
+	const uint64_t bit = bit_of(agent_idx);
+	struct km_view_coming *coming;
+	uint32_t r;
+
+	KM_BUG_ON(!(word[KM_VIEW_COMING * word_nr] & bit));
+	coming = find_coming(view, agent_idx, type->key.id);
+	if (--coming->nr)
+		return;
+	*coming = *coming_at(view, agent_idx, --queue->nr);
+	word[KM_VIEW_COMING * word_nr] &= ~bit;
+	if (word[KM_VIEW_CACHED * word_nr] & bit) /* V5 */
+		return;
+	word[KM_VIEW_AUGMENTED] &= ~bit;
+	for (r = 0; r < view->rule_nr; r++)
+		review_obj(view, agent_idx, type->rule[r].id);
+}
+
+/* ---- queue times -------------------------------------------------------------------- */
+
+/*
+ * V4, after an agent's time became less. An overdue or idle agent counts as ending
+ * now: it can only be later that it is looked at. When a time becomes more the
+ * bound is too early, which the decision that looks there mends.
+ */
+static inline void bound_agent(struct km_view *view, uint32_t agent_idx)
+{
+	uint64_t *bound = &view->block_bound[agent_idx / BLOCK_AGENT_NR];
+
+	if (!view->block_bound)
+		return;
+	*bound = km_min_u64(*bound, view->wait_ns[agent_idx] +
+					    km_max_u64(view->end_ns[agent_idx], view->now_ns));
+	*view->bound_ns = km_max_u64(*view->bound_ns, view->now_ns);
 }
 
 void km_view_set_end(struct km_view *view, uint32_t agent_idx, uint64_t end_ns)
 {
 	view->end_ns[agent_idx] = end_ns;
 	bound_agent(view, agent_idx);
-}
-
-/* ---- counts ------------------------------------------------------------------- */
-
-static uint32_t *count_of(struct km_view *view, enum km_cache_level level, uint32_t id,
-			  uint32_t agent_idx)
-{
-	return &view->count[level][(size_t)id * view->agent_nr + agent_idx];
-}
-
-static void comes_again(struct km_view *view, enum km_cache_level level, uint32_t id,
-			uint32_t agent_idx)
-{
-	struct km_view_cell *cell = cell_of(view, level, id, agent_idx);
-	uint32_t *count = count_of(view, level, id, agent_idx);
-
-	if (!(cell->many & bit_of(agent_idx)))
-		*count = 1;
-	cell->many |= bit_of(agent_idx);
-	(*count)++;
-}
-
-/* Return: whether it was the first; mostly it is, and then no count is touched. */
-static inline bool comes(struct km_view *view, enum km_cache_level level, uint32_t id,
-			 uint32_t agent_idx)
-{
-	struct km_view_cell *cell = cell_of(view, level, id, agent_idx);
-	const uint64_t bit = bit_of(agent_idx);
-
-	if (cell->coming & bit) {
-		comes_again(view, level, id, agent_idx);
-		return false;
-	}
-	cell->coming |= bit;
-	cell->augmented |= bit;
-	return true;
-}
-
-/* Return: whether it was the last. */
-static inline bool goes(struct km_view *view, enum km_cache_level level, uint32_t id,
-			uint32_t agent_idx)
-{
-	struct km_view_cell *cell = cell_of(view, level, id, agent_idx);
-	const uint64_t bit = bit_of(agent_idx);
-
-	KM_BUG_ON(!(cell->coming & bit));
-	if (cell->many & bit) {
-		if (--*count_of(view, level, id, agent_idx) == 1)
-			cell->many &= ~bit;
-		return false;
-	}
-	cell->coming &= ~bit;
-	cell->augmented = cell->cached | cell->coming;
-	return true;
-}
-
-/* Rule objects are counted once per distinct type that is coming, not per request. */
-static void type_comes(struct km_view *view, uint32_t agent_idx, const struct km_type *type)
-{
-	/* Copies, as the compiler cannot know that the stores leave the view alone. */
-	const struct km_key *key = type->rule, *const end = key + view->rule_nr;
-	struct km_view_cell *const first = view->cell[KM_CACHE_RULE] + agent_idx / 64, *cell;
-	const size_t word_nr = view->word_nr;
-	const uint64_t bit = bit_of(agent_idx);
-
-	if (!comes(view, KM_CACHE_TOP, type->key.id, agent_idx))
-		return;
-	for (; key < end; key++) {
-		cell = first + key->id * word_nr;
-		if (km_unlikely(cell->coming & bit)) {
-			comes_again(view, KM_CACHE_RULE, key->id, agent_idx);
-			continue;
-		}
-		cell->coming |= bit;
-		cell->augmented |= bit;
-	}
-}
-
-static void type_goes(struct km_view *view, uint32_t agent_idx, const struct km_type *type)
-{
-	const uint32_t rule_nr = view->rule_nr;
-	uint32_t r;
-
-	if (!goes(view, KM_CACHE_TOP, type->key.id, agent_idx))
-		return;
-	for (r = 0; r < rule_nr; r++)
-		goes(view, KM_CACHE_RULE, type->rule[r].id, agent_idx);
 }
 
 static void leave_queue(struct km_view *view, uint32_t agent_idx, uint64_t est_ns)
@@ -321,7 +353,6 @@ void km_view_enqueue(struct km_view *view, uint32_t agent_idx, const struct km_t
 {
 	view->wait_ns[agent_idx] += est_ns;
 	view->queued_nr[agent_idx]++;
-	bound_agent(view, agent_idx);
 	type_comes(view, agent_idx, type);
 }
 
@@ -346,6 +377,32 @@ void km_view_finish(struct km_view *view, uint32_t agent_idx, const struct km_ty
 		type_goes(view, agent_idx, type);
 }
 
+/* ---- what is cached -------------------------------------------------------------------- */
+
+static void set_cached(struct km_view *view, enum km_cache_level level, uint32_t id,
+		       uint32_t agent_idx)
+{
+	uint64_t *word = word_of(view, level, id, agent_idx);
+
+	word[KM_VIEW_CACHED * view->word_nr] |= bit_of(agent_idx);
+	if (level == KM_CACHE_RULE)
+		augment_obj(view, agent_idx, id);
+	else
+		word[KM_VIEW_AUGMENTED] |= bit_of(agent_idx);
+}
+
+static void clear_cached(struct km_view *view, enum km_cache_level level, uint32_t id,
+			 uint32_t agent_idx)
+{
+	uint64_t *word = word_of(view, level, id, agent_idx);
+
+	word[KM_VIEW_CACHED * view->word_nr] &= ~bit_of(agent_idx);
+	if (level == KM_CACHE_RULE)
+		review_obj(view, agent_idx, id);
+	else if (!(word[KM_VIEW_COMING * view->word_nr] & bit_of(agent_idx)))
+		word[KM_VIEW_AUGMENTED] &= ~bit_of(agent_idx);
+}
+
 static int fold_grow(struct km_view *view, uint32_t agent_idx, enum km_cache_level level,
 		     uint32_t nr)
 {
@@ -362,19 +419,37 @@ static int fold_grow(struct km_view *view, uint32_t agent_idx, enum km_cache_lev
 	return 0;
 }
 
+/* The first place at or after @i, and below @nr, at which the two differ; or @nr. */
+static uint32_t next_change(const struct km_key *a, const struct km_key *b, uint32_t i, uint32_t nr)
+{
+	while (i + FOLD_KEY_NR <= nr && !memcmp(&a[i], &b[i], FOLD_KEY_NR * sizeof(*a)))
+		i += FOLD_KEY_NR;
+	while (i < nr && a[i].id == b[i].id && a[i].gen == b[i].gen)
+		i++;
+	return i;
+}
+
+/* First what is new comes, then what is not there any more goes, so that what moved stays. */
 static void fold_level(struct km_view *view, uint32_t agent_idx, enum km_cache_level level,
 		       const struct km_key *keys, uint32_t nr)
 {
 	struct km_key *mine = view->folded[level][agent_idx];
-	uint32_t i;
+	const uint32_t old_nr = view->folded_nr[level][agent_idx];
+	const uint32_t both = (uint32_t)km_min_u64(old_nr, nr);
+	const uint64_t turn = ++view->fold_nr;
+	uint32_t i, first = next_change(mine, keys, 0, both);
 
-	for (i = 0; i < view->folded_nr[level][agent_idx]; i++)
-		clear_cached(view, level, mine[i].id, agent_idx);
-	for (i = 0; i < nr; i++) {
-		mine[i] = keys[i];
-		if (view->gen[level][keys[i].id] == keys[i].gen) /* V3 */
-			set_cached(view, level, keys[i].id, agent_idx);
+	for (i = first; i < nr; i = i < both ? next_change(mine, keys, i + 1, both) : i + 1) {
+		if (view->gen[level][keys[i].id] != keys[i].gen) /* V3 */
+			continue;
+		view->fold_mark[level][keys[i].id] = turn;
+		set_cached(view, level, keys[i].id, agent_idx);
 	}
+	for (i = first; i < old_nr; i = i < both ? next_change(mine, keys, i + 1, both) : i + 1)
+		if (view->fold_mark[level][mine[i].id] != turn)
+			clear_cached(view, level, mine[i].id, agent_idx);
+	if (nr > first)
+		memcpy(&mine[first], &keys[first], (nr - first) * sizeof(*mine));
 	view->folded_nr[level][agent_idx] = nr;
 }
 
@@ -407,26 +482,26 @@ void km_view_note_cached(struct km_view *view, uint32_t agent_idx, enum km_cache
 void km_view_note_future(struct km_view *view, uint32_t agent_idx, enum km_cache_level level,
 			 struct km_key key, bool present)
 {
-	uint64_t *word = view->future[level] +
-			 ((size_t)key.id * view->word_nr + agent_idx / 64) * KM_VIEW_STRIDE;
+	uint64_t *word =
+		view->future[level] + (size_t)key.id * view->word_nr + agent_idx / BLOCK_AGENT_NR;
 
 	if (view->gen[level][key.id] != key.gen) /* V3 */
 		return;
 	*word = present ? *word | bit_of(agent_idx) : *word & ~bit_of(agent_idx);
 }
 
+/* Nobody has it cached, and it is not coming: only what nobody references is recycled. */
 void km_view_recycle(void *ctx, enum km_cache_level level, struct km_key key)
 {
 	struct km_view *view = ctx;
-	struct km_view_cell *cell = cell_of(view, level, key.id, 0);
+	uint64_t *row = km_view_row(view, level, key.id, KM_VIEW_AUGMENTED);
 	uint32_t w;
 
 	view->gen[level][key.id] = key.gen;
-	for (w = 0; w < view->word_nr; w++, cell++) {
-		cell->cached = 0;
-		cell->augmented = cell->coming;
-	}
+	for (w = 0; level == KM_CACHE_RULE && w < view->word_nr; w++)
+		view->rule_turn[w] += row[w] != 0;
+	memset(row, 0, view->row_words[level] * sizeof(uint64_t));
 	if (view->future[level])
-		memset(view->future[level] + (size_t)key.id * view->word_nr * KM_VIEW_STRIDE, 0,
-		       view->word_nr * sizeof(*cell));
+		memset(view->future[level] + (size_t)key.id * view->word_nr, 0,
+		       view->word_nr * sizeof(uint64_t));
 }

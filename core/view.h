@@ -3,25 +3,34 @@
  * core/view.h - what the dispatcher knows of all agents when it decides.
  *
  * Plain memory with one owner: the dispatcher's thread, or the simulator. Per
- * agent: the queue time as a running sum and the predicted end of the request
- * in service. Per type and per rule object: one row of agent bits for what is
- * cached (from the digests) and one for what is coming (queued and, when
- * count_serving is set, in service); their union is the augmented cache.
+ * agent: the queue time as a running sum, the predicted end of the request in
+ * service and which types are coming (queued and, when count_serving is set, in
+ * service). Per type and per rule object: rows of agent bits for what is cached
+ * (from the digests) and for the augmented cache, cached or coming.
  *
- * Invariants (tests cite them):
+ * Nothing is counted for rule objects: while a type is cached, what it was made of
+ * is cached too (V5), so its coming adds nothing to them; and an object that was
+ * cached is looked for in what is coming when it goes, which is rare.
+ *
+ * Invariants (tests cite them; km_view_check() recounts V2 and V4 to V6):
  *  V1 wait_ns[a] is the sum of the estimates that were added for the requests
  *     queued on a, each leaving with exactly what it brought;
- *  V2 a coming bit is set iff the id is coming at least once;
+ *  V2 a type's coming bit is set iff it is coming at least once; an augmented bit
+ *     iff the id is cached, or a type that is coming is it or was made of it;
  *  V3 a cached bit speaks of the id's current generation only;
- *  V4 in a view with bounds, at any time from bound_ns on, no agent of a group of
- *     8 or block of 64 has less queue and remaining time than the group's or
- *     block's bound less that time.
+ *  V4 in a view with bounds, at any time from bound_ns on, no agent of a block of
+ *     64 has less queue and remaining time than the block's bound less that time;
+ *  V5 where an interned type is cached, so are all its rule objects: a cache pins
+ *     them, and a digest that says otherwise is not one of a cache;
+ *  V6 where a type's WHOLE_AT is the block's rule_turn, its WHOLE has the agents on
+ *     which all its rule objects are augmented.
  *
  * Source: Kamino, OSDI '25, algorithms 1 and 2.
  */
 #ifndef KM_CORE_VIEW_H
 #define KM_CORE_VIEW_H
 
+#include <stdalign.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -31,14 +40,28 @@
 
 #define KM_NO_AGENT UINT32_MAX
 
-/* All that is known of one id on 64 agents. */
-struct km_view_cell {
-	uint64_t augmented, cached, coming;
-	uint64_t many; /* coming more than once: the count says how often */
+/* What the rows of an id say, a bit an agent; rule objects have the first two. */
+enum km_view_kind {
+	KM_VIEW_AUGMENTED, /* cached or coming */
+	KM_VIEW_CACHED, /* V3 */
+	KM_VIEW_COMING, /* V2 */
+	KM_VIEW_WHOLE, /* V6 */
+	KM_VIEW_WHOLE_AT, /* a number for each 64 agents */
+	KM_VIEW_KIND_NR,
 };
 
-/* Words from one word of a row to the next. */
-#define KM_VIEW_STRIDE (sizeof(struct km_view_cell) / sizeof(uint64_t))
+/* A type that is coming, and how often. */
+struct km_view_coming {
+	uint32_t id, nr;
+};
+
+#define KM_VIEW_NEAR_NR 7 /* on the line of struct km_view_queue */
+
+/* Those of one agent, on a line as long as they are few; in any order. */
+struct km_view_queue {
+	alignas(64) uint32_t nr;
+	struct km_view_coming near[KM_VIEW_NEAR_NR];
+};
 
 struct km_view {
 	uint32_t agent_nr;
@@ -56,37 +79,43 @@ struct km_view {
 	uint32_t *queued_nr; /* [agent_nr] assigned and not started */
 	uint64_t *open; /* [word_nr] agents that may be given a request */
 	/*
-	 * Rows of agent bits: a cell for each id and 64 agents, [cap][word_nr], and
-	 * the rows in it as km_view_row() takes them. The bits of one id and agent
-	 * stand on one line, as they change together.
+	 * Rows of agent bits: for each id row_words words, word_nr of each kind, as
+	 * km_view_row() takes them. All of one type and up to 64 agents is one line.
 	 */
-	struct km_view_cell *cell[KM_CACHE_LEVEL_NR];
-	uint64_t *augmented[KM_CACHE_LEVEL_NR]; /* cached or coming */
-	uint64_t *cached[KM_CACHE_LEVEL_NR]; /* V3 */
-	uint64_t *coming[KM_CACHE_LEVEL_NR]; /* V2 */
-	/* [cap][agent_nr] of what is coming more than once; others' counts are not kept */
-	uint32_t *count[KM_CACHE_LEVEL_NR];
+	uint64_t *row[KM_CACHE_LEVEL_NR];
+	uint32_t row_words[KM_CACHE_LEVEL_NR];
+	uint64_t *rule_turn; /* [word_nr] grows when a rule object's augmented bit changes */
 	uint32_t *gen[KM_CACHE_LEVEL_NR]; /* [cap] */
 
-	/* bounds, V4; NULL in a view without */
-	uint64_t *group_bound,
-		*block_bound; /* ns on the clock of now_ns; [8 * word_nr], [word_nr] */
-	uint64_t bound_ns; /* the latest now_ns that they rest on */
-	uint32_t fresh_block; /* whose turn it is in km_view_freshen() */
+	struct km_view_queue *queue; /* [agent_nr] */
+	struct km_view_coming *far; /* [agent_nr][far_nr] what has no room on the line */
+	uint32_t far_nr;
+	const struct km_type *type; /* by id; NULL until one was coming */
+
+	/*
+	 * Bounds, V4, and room to order blocks by them; NULL in a view without. A
+	 * decision tightens them: they say no more than the times they were made of.
+	 */
+	uint64_t *block_bound; /* [word_nr, up to whole 8] ns on the clock of now_ns */
+	uint64_t *bound_ns; /* the latest now_ns that they rest on */
+	uint64_t *block_key, *block_least;
 
 	/* what only the simulator can know; NULL elsewhere */
 	const uint64_t *exact_ns; /* [agent_nr] true processing time of the request at hand */
-	uint64_t *future[KM_CACHE_LEVEL_NR]; /* a row an id: cached once all queued is served */
+	uint64_t *future[KM_CACHE_LEVEL_NR]; /* [cap][word_nr] cached once all queued is served */
 
-	/* per agent: the digest folded last, to take its bits out again */
+	/* per agent: the digest folded last, to tell what is new in the next */
 	struct km_key **folded[KM_CACHE_LEVEL_NR];
 	uint32_t *folded_nr[KM_CACHE_LEVEL_NR], *folded_cap[KM_CACHE_LEVEL_NR];
-	void *cell_memory[KM_CACHE_LEVEL_NR]; /* what cell was cut from */
+	uint64_t *fold_mark[KM_CACHE_LEVEL_NR]; /* [cap] the last fold in which the id was new */
+	uint64_t fold_nr;
+	void *row_memory[KM_CACHE_LEVEL_NR]; /* what row was cut from */
 };
 
 struct km_view_cfg {
 	uint32_t agent_nr, rule_nr;
 	uint32_t type_cap, rule_obj_cap;
+	uint32_t coming_max; /* most types that are coming to an agent; 0 = type_cap */
 	bool count_serving;
 	bool bounds; /* keep bounds (V4): then only km_view_set_end() writes end_ns */
 	bool future; /* keep rows of what will be cached (km_view_note_future()) */
@@ -94,6 +123,9 @@ struct km_view_cfg {
 
 /** km_view_create() - all agents idle, empty and open. Return: 0; -EINVAL; -ENOMEM. */
 int km_view_create(struct km_view **out, const struct km_view_cfg *cfg) KM_MUST_CHECK;
+
+/** km_view_bytes() - about what a view without cfg.future takes; what stands in it comes on top. */
+uint64_t km_view_bytes(uint32_t agent_nr, uint32_t type_cap, uint32_t rule_obj_cap);
 
 /** km_view_destroy() - free it; NULL is allowed. */
 void km_view_destroy(struct km_view *view);
@@ -117,17 +149,12 @@ void km_view_finish(struct km_view *view, uint32_t agent_idx, const struct km_ty
 void km_view_set_end(struct km_view *view, uint32_t agent_idx, uint64_t end_ns);
 
 /**
- * km_view_freshen() - bring the bounds of @block_nr blocks to now_ns, in turn.
+ * km_view_fold() - take over @agent_idx's digest: each key once, and V5.
  *
- * A bound of an idle or overdue agent loosens as time goes by: answers stay right,
- * decisions get slower. Does nothing in a view without bounds.
- */
-void km_view_freshen(struct km_view *view, uint32_t block_nr);
-
-/**
- * km_view_fold() - take over @agent_idx's digest. O(keys of the old and new digest).
- * Allocates only when a digest is longer than any before from this agent; keeps
- * the old digest when that fails. Return: 0; -ENOMEM.
+ * Compares it with the one before place by place, which costs little where most
+ * keys keep their places, as a cache's do. Allocates only when a digest is longer
+ * than any before from this agent; keeps the old digest when that fails.
+ * Return: 0; -ENOMEM.
  */
 int km_view_fold(struct km_view *view, uint32_t agent_idx,
 		 const struct km_digest *digest) KM_MUST_CHECK;
@@ -147,15 +174,33 @@ void km_view_note_future(struct km_view *view, uint32_t agent_idx, enum km_cache
 /** km_view_recycle() - an id gets a new meaning: nobody has it cached (a km_recycle_fn). */
 void km_view_recycle(void *view, enum km_cache_level level, struct km_key key);
 
-static inline const uint64_t *km_view_row(const uint64_t *rows, const struct km_view *view,
-					  uint32_t id)
+/**
+ * km_view_check() - V2 and V4 to V6 by recounting everything.
+ * Context: tests; O(ids * agents). Return: NULL, or what is wrong (static text).
+ */
+const char *km_view_check(const struct km_view *view);
+
+/* The row of @id: word_nr words. */
+static inline uint64_t *km_view_row(const struct km_view *view, enum km_cache_level level,
+				    uint32_t id, enum km_view_kind kind)
 {
-	return rows + (size_t)id * view->word_nr * KM_VIEW_STRIDE;
+	return view->row[level] + (size_t)id * view->row_words[level] +
+	       (size_t)kind * view->word_nr;
+}
+
+/* Fetch what a decision about @type will read first. */
+static inline void km_view_prefetch_type(const struct km_view *view, const struct km_type *type)
+{
+	__builtin_prefetch(km_view_row(view, KM_CACHE_TOP, type->key.id, KM_VIEW_AUGMENTED));
+	__builtin_prefetch(&view->est->type_hit_ns[type->key.id]);
+	__builtin_prefetch(&type->rule[0]);
+	__builtin_prefetch(&type->rule[8]);
+	__builtin_prefetch(&type->rule[16]);
 }
 
 static inline bool km_view_bit(const uint64_t *row, uint32_t agent_idx)
 {
-	return row[agent_idx / 64 * KM_VIEW_STRIDE] >> (agent_idx % 64) & 1;
+	return row[agent_idx / 64] >> (agent_idx % 64) & 1;
 }
 
 static inline bool km_view_is_open(const struct km_view *view, uint32_t agent_idx)
@@ -177,21 +222,34 @@ static inline void km_view_set_open(struct km_view *view, uint32_t agent_idx, bo
 static inline void km_view_prefetch(const struct km_view *view, enum km_cache_level level,
 				    uint32_t id, uint32_t agent_idx)
 {
-	__builtin_prefetch(&view->cell[level][(size_t)id * view->word_nr + agent_idx / 64], 1);
+	__builtin_prefetch(km_view_row(view, level, id, KM_VIEW_AUGMENTED) + agent_idx / 64, 1);
 }
 
 /* Cached now on the agent. */
 static inline bool km_view_cached(const struct km_view *view, enum km_cache_level level,
 				  uint32_t id, uint32_t agent_idx)
 {
-	return km_view_bit(km_view_row(view->cached[level], view, id), agent_idx);
+	return km_view_bit(km_view_row(view, level, id, KM_VIEW_CACHED), agent_idx);
 }
 
 /* Cached now, or coming: in the augmented cache. */
 static inline bool km_view_augmented(const struct km_view *view, enum km_cache_level level,
 				     uint32_t id, uint32_t agent_idx)
 {
-	return km_view_bit(km_view_row(view->augmented[level], view, id), agent_idx);
+	return km_view_bit(km_view_row(view, level, id, KM_VIEW_AUGMENTED), agent_idx);
+}
+
+/* The type is coming. */
+static inline bool km_view_coming(const struct km_view *view, uint32_t type_id, uint32_t agent_idx)
+{
+	return km_view_bit(km_view_row(view, KM_CACHE_TOP, type_id, KM_VIEW_COMING), agent_idx);
+}
+
+/* It will be cached once all that is queued is served; for a view with cfg.future. */
+static inline bool km_view_future(const struct km_view *view, enum km_cache_level level,
+				  uint32_t id, uint32_t agent_idx)
+{
+	return km_view_bit(view->future[level] + (size_t)id * view->word_nr, agent_idx);
 }
 
 /* remainingProcTime: 0 when idle or overdue. */

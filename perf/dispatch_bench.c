@@ -71,19 +71,18 @@ static uint32_t window_of(const struct km_bench_dispatch_cfg *cfg)
 
 uint64_t km_bench_dispatch_bytes(const struct km_bench_dispatch_cfg *cfg)
 {
-	const uint64_t agents = cfg->agent_nr, words = KM_DIV_UP(agents, 64);
+	const uint64_t agents = cfg->agent_nr;
 	const uint64_t rules = cfg->rule_nr ? cfg->rule_nr : 1;
 	struct bench_world w;
-	uint64_t objs, ids, keys, per_agent, view;
+	uint64_t objs, keys, per_agent;
 
 	bench_world_size(&w, cfg->type_nr, cfg->rule_nr);
 	objs = w.obj_cap;
-	ids = cfg->type_nr + objs;
 	keys = cfg->cached_nr * (1 + km_min_u64(rules, 1 + objs / cfg->cached_nr));
-	view = ids * words * 8 * 2 + ids * agents * sizeof(uint32_t);
 	/* rings, lanes and summaries; digest, its folded copy, the naive table */
-	per_agent = 2048 + 64ull * window_of(cfg) + keys * (8 + 16 + 40) + cfg->cached_nr * 8ull;
-	return view + agents * per_agent + agents * cfg->depth * sizeof(struct km_req) +
+	per_agent = 4096 + 64ull * window_of(cfg) + keys * (8 + 16 + 40) + cfg->cached_nr * 8ull;
+	return km_view_bytes(cfg->agent_nr, cfg->type_nr + 2, w.obj_cap) + agents * per_agent +
+	       agents * cfg->depth * sizeof(struct km_req) +
 	       cfg->type_nr * (sizeof(struct km_type) + 64) + (64ull << 20);
 }
 
@@ -523,7 +522,12 @@ static int look_naively(struct bench *b, struct km_diag *diag)
 	struct bench_naive *naive;
 	int err;
 
+	const char *fault;
+
 	bench_play_stop(&b->play);
+	fault = km_view_check(km_stage_view(b->stage));
+	if (fault)
+		return km_diag_set(diag, -EIO, NULL, 0, 0, "the view does not add up: %s", fault);
 	naive = bench_naive_create(km_stage_view(b->stage));
 	if (!naive)
 		return -ENOMEM;

@@ -47,6 +47,7 @@ struct bench_agent {
 	uint64_t end_ns;
 	uint32_t cached_nr,
 		next_out; /* types cached; which is evicted next (first in, first out) */
+	const struct km_digest *digest; /* published last: ours until the next one */
 };
 
 struct bench_play {

@@ -104,8 +104,8 @@ static void cache_type(struct bench_play *p, uint32_t agent_idx, const struct km
 	cache_of(p, agent_idx)[agent->next_out++ % agent->cached_nr] = type;
 }
 
-/* The rule objects of the cached types, each once; @keys may be NULL. Return: how many. */
-static uint32_t list_objs(struct bench_play *p, uint32_t agent_idx, struct km_key *keys)
+/* Mark the rule objects of the cached types with stamp_nr. Return: how many. */
+static uint32_t mark_objs(struct bench_play *p, uint32_t agent_idx)
 {
 	const struct km_type **cache = cache_of(p, agent_idx);
 	const uint32_t rule_nr = p->est->rule_nr;
@@ -114,30 +114,59 @@ static uint32_t list_objs(struct bench_play *p, uint32_t agent_idx, struct km_ke
 	p->stamp_nr++;
 	for (i = 0; i < p->agent[agent_idx].cached_nr; i++) {
 		for (r = 0; r < rule_nr; r++) {
-			if (p->stamp[cache[i]->rule[r].id] == p->stamp_nr)
-				continue;
+			nr += p->stamp[cache[i]->rule[r].id] != p->stamp_nr;
 			p->stamp[cache[i]->rule[r].id] = p->stamp_nr;
-			if (keys)
-				keys[nr] = cache[i]->rule[r];
-			nr++;
 		}
 	}
 	return nr;
 }
 
+/*
+ * List the marked objects as a cache does: what was in the last digest stays at its
+ * place, what is new takes the places of what left, the last ones fill the rest.
+ * @keys: room for as many as the last digest and this one have.
+ */
+static void list_objs(struct bench_play *p, uint32_t agent_idx, struct km_key *keys)
+{
+	const struct km_digest *last = p->agent[agent_idx].digest;
+	const struct km_type **cache = cache_of(p, agent_idx);
+	uint32_t i, r, nr = last ? last->nr[KM_CACHE_RULE] : 0, vacant = 0;
+
+	for (i = 0; i < nr; i++) {
+		keys[i] = last->keys[KM_CACHE_RULE][i];
+		if (p->stamp[keys[i].id] == p->stamp_nr)
+			p->stamp[keys[i].id] = 0; /* listed */
+		else
+			keys[i].gen = 0; /* vacant */
+	}
+	for (i = 0; i < p->agent[agent_idx].cached_nr; i++) {
+		for (r = 0; r < p->est->rule_nr; r++) {
+			if (p->stamp[cache[i]->rule[r].id] != p->stamp_nr)
+				continue;
+			p->stamp[cache[i]->rule[r].id] = 0;
+			while (vacant < nr && keys[vacant].gen)
+				vacant++;
+			keys[vacant] = cache[i]->rule[r];
+			nr = (uint32_t)km_max_u64(nr, vacant + 1ul);
+		}
+	}
+	for (; vacant < nr; vacant++)
+		if (!keys[vacant].gen)
+			keys[vacant--] = keys[--nr];
+}
+
 static int publish(struct bench_play *p, uint32_t agent_idx)
 {
-	const struct bench_agent *agent = &p->agent[agent_idx];
+	struct bench_agent *agent = &p->agent[agent_idx];
 	const struct km_type **cache = cache_of(p, agent_idx);
-	const size_t key_nr = (size_t)agent->cached_nr * (1 + p->est->rule_nr);
+	const uint32_t nr = mark_objs(p, agent_idx);
+	const uint32_t last_nr = agent->digest ? agent->digest->nr[KM_CACHE_RULE] : 0;
 	struct km_digest *digest;
 	struct km_key *keys;
-	uint32_t i, nr;
+	uint32_t i;
 
-	nr = list_objs(p, agent_idx, NULL);
-	if (agent->cached_nr + (size_t)nr > key_nr)
-		return -EINVAL;
-	digest = malloc(sizeof(*digest) + (agent->cached_nr + (size_t)nr) * sizeof(*keys));
+	digest = malloc(sizeof(*digest) +
+			(agent->cached_nr + km_max_u64(nr, last_nr)) * sizeof(*keys));
 	if (!digest)
 		return -ENOMEM;
 	*digest = (struct km_digest){ .version = ++p->version };
@@ -147,7 +176,9 @@ static int publish(struct bench_play *p, uint32_t agent_idx)
 	for (i = 0; i < agent->cached_nr; i++)
 		keys[i] = cache[i]->key;
 	digest->keys[KM_CACHE_RULE] = keys + agent->cached_nr;
-	digest->nr[KM_CACHE_RULE] = list_objs(p, agent_idx, keys + agent->cached_nr);
+	digest->nr[KM_CACHE_RULE] = nr;
+	list_objs(p, agent_idx, keys + agent->cached_nr);
+	agent->digest = digest;
 	km_stage_publish(p->stage, agent_idx, digest);
 	return 0;
 }
@@ -160,7 +191,7 @@ static uint64_t service_ns(struct bench_play *p, uint32_t agent_idx, const struc
 
 	if (has_type(p, agent_idx, type))
 		return p->est->type_hit_ns[type->key.id];
-	list_objs(p, agent_idx, NULL);
+	mark_objs(p, agent_idx);
 	for (r = 0; r < p->est->rule_nr; r++)
 		ns += p->stamp[type->rule[r].id] == p->stamp_nr ? p->est->rule_hit_ns[r]
 								: p->est->rule_miss_ns[r];

@@ -150,12 +150,10 @@ static void for_all(struct bench_naive *naive, const struct km_view *view, bool 
 
 	for (level = 0; level < KM_CACHE_LEVEL_NR; level++) {
 		for (id = 0; id < view->cap[level]; id++) {
-			const struct km_view_cell *cell =
-				view->cell[level] + (size_t)id * view->word_nr;
+			const uint64_t *row = km_view_row(view, level, id, KM_VIEW_AUGMENTED);
 
 			for (w = 0; w < view->word_nr; w++) {
-				for (word = cell[w].cached | cell[w].coming; word;
-				     word &= word - 1) {
+				for (word = row[w]; word; word &= word - 1) {
 					a = w * 64 + (uint32_t)__builtin_ctzll(word);
 					if (fill)
 						insert(&naive->table[a], key_of(level, id));

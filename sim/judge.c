@@ -46,9 +46,7 @@ void sim_exact(struct sim *sim, const struct km_type *type, uint32_t noise)
 		if (km_view_augmented(sim->view, KM_CACHE_TOP, type->key.id, a)) {
 			/* What is queued before will have brought it up to date. */
 			obj = km_cache_peek(sim->agent[a].cache, KM_CACHE_TOP, type->key);
-			if (km_view_bit(km_view_row(sim->view->coming[KM_CACHE_TOP], sim->view,
-						    type->key.id),
-					a))
+			if (km_view_coming(sim->view, type->key.id, a))
 				obj = NULL;
 			sim->exact_ns[a] =
 				km_cost_top_hit(sim->costs, ct, obj ? rev - obj->rev : 0, noise);

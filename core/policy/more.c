@@ -38,11 +38,10 @@ static uint64_t future_ns(const struct km_view *view, const struct km_type *type
 	uint64_t ns = est->build_ns;
 	uint32_t r;
 
-	if (km_view_bit(km_view_row(view->future[KM_CACHE_TOP], view, type->key.id), agent_idx))
+	if (km_view_future(view, KM_CACHE_TOP, type->key.id, agent_idx))
 		return est->type_hit_ns[type->key.id];
 	for (r = 0; r < view->rule_nr; r++)
-		ns += km_view_bit(km_view_row(view->future[KM_CACHE_RULE], view, type->rule[r].id),
-				  agent_idx)
+		ns += km_view_future(view, KM_CACHE_RULE, type->rule[r].id, agent_idx)
 			      ? est->rule_hit_ns[r]
 			      : est->rule_miss_ns[r];
 	return ns;

@@ -29,13 +29,14 @@
 #define WORLD_NR 2000
 #endif
 #define VIEW_NR 110 /* of each world: 220,000 in all */
+#define CHECK_VIEWS 10 /* one in so many is recounted */
 
 #define AGENT_MAX 200
 #define RULE_MAX 24
-#define TYPE_NR 6
+#define TYPE_NR 10
 #define OBJ_PER_RULE 3
 #define OBJ_NR (RULE_MAX * OBJ_PER_RULE)
-#define QUEUE_MAX 6
+#define QUEUE_MAX 12
 
 /* What the oracle knows of an agent. */
 struct agent {
@@ -124,24 +125,40 @@ static void new_estimates(struct world *w)
 	w->view->est = est;
 }
 
+/* At the end, or now and then somewhere else. */
+static void add_key(struct world *w, struct km_key *keys, uint32_t *nr, uint32_t id)
+{
+	uint32_t at = below(w, 8) ? *nr : (uint32_t)below(w, *nr + 1ul);
+
+	keys[(*nr)++] = keys[at];
+	keys[at] = (struct km_key){ id, KM_GEN_FIRST };
+}
+
 static void change_cached(struct world *w, uint32_t a)
 {
 	struct km_key top[TYPE_NR], rule[OBJ_NR];
 	struct km_digest digest = { .keys = { top, rule } };
 	struct agent *agent = &w->agent[a];
 	uint64_t share = 1 + below(w, 4);
-	uint32_t i;
+	uint32_t i, r;
 
+	/* All anew, or a few more and a few less, as digests mostly are. */
+	for (i = 0; i < OBJ_NR; i++)
+		if (below(w, 8) < share)
+			agent->has_obj[i] = below(w, 4) < share;
 	for (i = 0; i < TYPE_NR; i++) {
-		agent->has_type[i] = below(w, 4) < share - 1;
+		if (below(w, 8) < share)
+			agent->has_type[i] = below(w, 4) < share - 1;
+		/* V5: what it was made of is pinned. */
+		for (r = 0; agent->has_type[i] && r < w->rule_nr; r++)
+			agent->has_obj[w->type[i].rule[r].id] = true;
+	}
+	for (i = 0; i < TYPE_NR; i++)
 		if (agent->has_type[i])
-			top[digest.nr[KM_CACHE_TOP]++] = (struct km_key){ i, KM_GEN_FIRST };
-	}
-	for (i = 0; i < OBJ_NR; i++) {
-		agent->has_obj[i] = below(w, 4) < share;
+			add_key(w, top, &digest.nr[KM_CACHE_TOP], i);
+	for (i = 0; i < OBJ_NR; i++)
 		if (agent->has_obj[i])
-			rule[digest.nr[KM_CACHE_RULE]++] = (struct km_key){ i, KM_GEN_FIRST };
-	}
+			add_key(w, rule, &digest.nr[KM_CACHE_RULE], i);
 	assert_int_equal(km_view_fold(w->view, a, &digest), 0);
 }
 
@@ -210,8 +227,11 @@ static void pop(struct world *w, uint32_t a, bool to_serve)
 	agent->busy = true;
 	agent->serving = type;
 	agent->end_ns = w->view->now_ns + random_ns(w) - below(w, 3);
-	km_view_set_end(w->view, a, agent->end_ns);
+	/* In either order, as long as no decision comes between. */
+	if (below(w, 2))
+		km_view_set_end(w->view, a, agent->end_ns);
 	km_view_start(w->view, a, &w->type[type], est);
+	km_view_set_end(w->view, a, agent->end_ns);
 }
 
 static void change_agent(struct world *w, uint32_t a)
@@ -248,7 +268,6 @@ static void change_world(struct world *w)
 	for (i = 0; i < nr; i++)
 		change_agent(w, (uint32_t)below(w, w->agent_nr));
 	w->view->now_ns += below(w, 3);
-	km_view_freshen(w->view, (uint32_t)below(w, 3));
 	if (below(w, 8) == 0)
 		new_estimates(w);
 	if (below(w, 64) == 0)
@@ -693,12 +712,19 @@ static void look_at_views(struct world *w)
 	struct km_pick pick[16];
 	struct term term[AGENT_MAX];
 	uint32_t v, p, a, type;
+	const char *fault;
 
 	memset(pick, 0, sizeof(pick));
 	for (p = 0; policy_at(p); p++)
 		km_rand_init(&pick[p].rand, w->seed);
 	for (v = 0; v < VIEW_NR; v++) {
 		change_world(w);
+		/* What is kept, after decisions and changes, against recounting. */
+		fault = v % CHECK_VIEWS ? NULL : km_view_check(w->view);
+		if (fault)
+			fail_msg("%s (%u agents, %u rules); repeat: SEED=%" PRIu64
+				 " WORLDS=1 policy_model_test",
+				 fault, w->agent_nr, w->rule_nr, w->seed);
 		type = (uint32_t)below(w, TYPE_NR);
 		for (a = 0; a < w->agent_nr; a++)
 			term[a] = term_of(w, &w->agent[a], type);

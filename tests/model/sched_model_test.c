@@ -149,8 +149,12 @@ static void check_agent(const struct world *w, uint32_t a)
 				      agent->gen[level][id] == w->gen[level][id];
 
 			check(w,
-			      km_view_bit(km_view_row(w->view->coming[level], w->view, id), a) ==
-				      c.coming[level][id],
+			      km_view_augmented(w->view, level, id, a) ==
+				      (c.coming[level][id] || cached),
+			      "V2: an augmented bit is off");
+			check(w,
+			      level != KM_CACHE_TOP ||
+				      km_view_coming(w->view, id, a) == c.coming[level][id],
 			      "V2: a coming bit is off");
 			check(w, km_view_cached(w->view, level, id, a) == cached,
 			      "V3: a cached bit is off");
@@ -344,7 +348,7 @@ static void start(struct world *w, uint32_t a)
 	for (i = nr; i < agent->sent_nr; i++)
 		agent->sent[i - nr] = agent->sent[i];
 	agent->sent_nr -= nr;
-	w->view->end_ns[a] = w->view->now_ns + below(w, 1000);
+	km_view_set_end(w->view, a, w->view->now_ns + below(w, 1000));
 }
 
 static void finish(struct world *w, uint32_t a)
@@ -354,7 +358,7 @@ static void finish(struct world *w, uint32_t a)
 	if (!agent->begun_nr)
 		return;
 	km_sched_finished(w->sched, a);
-	w->view->end_ns[a] = 0;
+	km_view_set_end(w->view, a, 0);
 	agent->begun_nr = 0;
 	agent->out_nr--;
 	w->finished++;
@@ -363,22 +367,49 @@ static void finish(struct world *w, uint32_t a)
 	retry(w);
 }
 
-/* A digest of any keys, some of them of a generation that is gone. */
+/* The keys of those that the model says are there, in an order that changes now and then. */
+static uint32_t list_keys(struct world *w, uint32_t a, uint32_t level, struct km_key *key)
+{
+	uint32_t id, nr = 0, from = (uint32_t)below(w, 4) ? 0 : (uint32_t)below(w, OBJ_CAP), i;
+
+	for (i = 0; i < w->view->cap[level]; i++) {
+		id = (from + i) % w->view->cap[level];
+		if (w->agent[a].gen[level][id])
+			key[nr++] = (struct km_key){ id, w->agent[a].gen[level][id] };
+	}
+	return nr;
+}
+
+/*
+ * A digest of any keys, some of them of a generation that is gone. A type's rule
+ * objects are there with it, as a cache pins them.
+ */
 static void fold(struct world *w, uint32_t a)
 {
 	struct km_key key[KM_CACHE_LEVEL_NR][OBJ_CAP];
 	struct km_digest digest = { .keys = { key[0], key[1] } };
-	uint32_t level, id, gen;
+	const uint64_t share = 1 + below(w, 8); /* of all that may change */
+	const struct km_type *type;
+	uint32_t level, id, r;
 
-	for (level = 0; level < KM_CACHE_LEVEL_NR; level++) {
-		for (id = 0; id < w->view->cap[level]; id++) {
-			gen = w->gen[level][id] - (uint32_t)below(w, 2);
-			w->agent[a].gen[level][id] = below(w, 2) ? gen : 0;
-			if (!w->agent[a].gen[level][id])
-				continue;
-			key[level][digest.nr[level]++] = (struct km_key){ id, gen };
+	for (level = 0; level < KM_CACHE_LEVEL_NR; level++)
+		for (id = 0; id < w->view->cap[level]; id++)
+			if (below(w, 8) < share)
+				w->agent[a].gen[level][id] =
+					below(w, 2) ? w->gen[level][id] - (uint32_t)below(w, 2) : 0;
+	for (id = 0; id < w->view->cap[KM_CACHE_TOP]; id++) {
+		type = km_types_at(w->types, id);
+		if (w->agent[a].gen[KM_CACHE_TOP][id] != w->gen[KM_CACHE_TOP][id])
+			continue;
+		if (!type) { /* nobody can have it now */
+			w->agent[a].gen[KM_CACHE_TOP][id] = 0;
+			continue;
 		}
+		for (r = 0; r < RULE_NR; r++)
+			w->agent[a].gen[KM_CACHE_RULE][type->rule[r].id] = type->rule[r].gen;
 	}
+	for (level = 0; level < KM_CACHE_LEVEL_NR; level++)
+		digest.nr[level] = list_keys(w, a, level, key[level]);
 	assert_int_equal(km_view_fold(w->view, a, &digest), 0);
 }
 
@@ -419,6 +450,8 @@ static void step(struct world *w)
 	}
 	check_all(w);
 	check_agent(w, a);
+	if (below(w, 64) == 0 && km_view_check(w->view))
+		check(w, false, km_view_check(w->view));
 }
 
 /* ---- one world ------------------------------------------------------------------------------ */
@@ -459,6 +492,7 @@ static void open_world(struct world *w, const struct km_policy *policy, uint64_t
 	km_rand_init(&w->rand, seed);
 	view.agent_nr = w->agent_nr = 1 + (uint32_t)below(w, below(w, 8) ? 8 : AGENT_MAX);
 	view.count_serving = w->count_serving = below(w, 2);
+	view.bounds = below(w, 2);
 	sched.window_max = w->window_max = 2u << below(w, 4);
 	sched.part_nr_max = w->part_max = 1 + (uint32_t)below(w, PART_MAX);
 	w->window = policy->window ? policy->window : w->window_max;

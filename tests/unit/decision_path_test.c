@@ -402,6 +402,7 @@ static void publish_digest(struct stage *s, uint32_t a)
 	struct player *player = &s->player[a];
 	uint64_t turn = ++player->version % 2;
 	struct km_digest *digest = &player->digest[turn];
+	bool listed[OBJ_CAP] = { false };
 	const struct km_type *type;
 	uint32_t id, r;
 
@@ -414,8 +415,12 @@ static void publish_digest(struct stage *s, uint32_t a)
 		if (!type)
 			continue;
 		digest->keys[KM_CACHE_TOP][digest->nr[KM_CACHE_TOP]++] = type->key;
-		for (r = 0; r < 3; r++) /* listed twice at times, which does no harm */
-			digest->keys[KM_CACHE_RULE][digest->nr[KM_CACHE_RULE]++] = type->rule[r];
+		for (r = 0; r < s->synth.workload.rule_nr; r++) {
+			if (!listed[type->rule[r].id])
+				digest->keys[KM_CACHE_RULE][digest->nr[KM_CACHE_RULE]++] =
+					type->rule[r];
+			listed[type->rule[r].id] = true;
+		}
 	}
 	km_snap_publish(&s->rt->agent[a]->digest, digest);
 	/* relaxed: one thread */
