@@ -34,7 +34,7 @@ REVISION := $(shell git describe --always --dirty --abbrev=12 2>/dev/null || ech
 # is made anew when what stands in FEATURE_KEY changes.
 FEATURE_KEY := $(CC) $(if $(NO_SDT),no-sdt,$(wildcard /usr/include/sys/sdt.h /usr/include/*/sys/sdt.h)) \
 	$(if $(NO_CURSES),no-curses,$(wildcard /usr/include/curses.h /usr/include/*/curses.h))
-NO_BUILD := deps check demo lint format clean help
+NO_BUILD := deps check demo lint format clean help frame-cflags
 ifneq ($(filter-out $(NO_BUILD),$(or $(MAKECMDGOALS),all)),)
 -include $(O)/features.mk
 ifneq ($(strip $(FEATURE_KEY)),$(strip $(FEATURES_FOR)))
@@ -88,6 +88,7 @@ FUZZ := formats_fuzz segment_fuzz
 SCRIPTS := \
 	tests/cli/bench_test.py \
 	tests/cli/compare_test.py \
+	tests/cli/flame_test.py \
 	tests/cli/job_test.py \
 	tests/cli/profile_test.py \
 	tests/cli/report_test.py \
@@ -111,6 +112,34 @@ TOOL_OBJ := $(TOOL_SRC:%.c=$(O)/%.o)
 .SECONDARY:
 
 all: $(O)/libkamino.a $(if $(tools_SRC),$(O)/kamino) ## the library and the command
+
+# Profiles want a frame of every function. gcc drops that of leaves, with the caller that stands
+# in it, unless they are to call mcount; the call itself is left a nop. clang drops it on ways out
+# of a function before it is made. A tail call drops its caller's.
+FRAMES_gcc = $(if $(filter x86_64,$(shell uname -m)),-pg -mnop-mcount)
+FRAMES_clang = -mno-omit-leaf-frame-pointer -mllvm -enable-shrink-wrap=false
+FRAME_CFLAGS = -O2 -g -fno-pie -fno-optimize-sibling-calls \
+	$(if $(findstring clang,$(shell $(CC) --version)),$(FRAMES_clang),$(FRAMES_gcc))
+# run and sim are verbs, everything else is a benchmark.
+FLAME_BENCH := $(or $(BENCH),dispatch)
+FLAME_ARGS_dispatch := --agents 64 --no-naive --samples 500000
+FLAME_ARGS_run := --policy latcache-rule
+FLAME_ARGS_sim := --policy latcache-rule
+FLAME_RUN = $(if $(filter run sim,$(FLAME_BENCH)),,bench )$(FLAME_BENCH) $(FLAME_ARGS_$(FLAME_BENCH)) $(ARGS)
+
+.PHONY: flame flame-diff flame-build frame-cflags
+frame-cflags:
+	@echo '$(FRAME_CFLAGS)'
+flame-build:
+	$(Q)perf/record.sh --check
+	$(Q)$(MAKE) --no-print-directory O=$(O)/flame/build CFLAGS='$(FRAME_CFLAGS)' LDFLAGS='$(LDFLAGS) -no-pie' all
+
+flame: flame-build ## where the time of BENCH=dispatch goes, as a flame graph; ARGS= its options
+	$(Q)perf/record.sh --out $(O)/flame/$(FLAME_BENCH) -- $(O)/flame/build/kamino $(FLAME_RUN)
+
+flame-diff: flame-build ## what moved since BASE=revision; BENCH=dispatch ARGS= ROUNDS=5
+	$(Q)test -n '$(BASE)' || { echo "flame-diff: say BASE=revision" >&2; exit 2; }
+	$(Q)FRAME_CFLAGS='$(FRAME_CFLAGS)' perf/flame-diff.sh $(O) '$(BASE)' $(FLAME_RUN)
 
 deps: ## install what is missing (Debian; root or sudo)
 	$(Q)scripts/deps.sh

@@ -19,15 +19,8 @@ fail() {
 out=$1 base=$2
 shift 2
 [ -x "$out/kamino" ] || fail "no $out/kamino: run 'make' first"
-hash=$(git rev-parse --verify --quiet --short=12 "$base^{commit}") ||
-	fail "'$base' is no revision of this repository"
+hash=$(perf/export.sh "$out" "$base")
 tree=$out/compare/$hash
-if [ ! -d "$tree" ]; then
-	mkdir -p "$tree.part"
-	git archive "$hash" | tar -x -C "$tree.part"
-	mv "$tree.part" "$tree"
-fi
-# What git says of an exported tree would be this tree's; hence REVISION.
 make -s -C "$tree" O=build REVISION="$hash" all >"$tree/build.log" 2>&1 || {
 	tail -20 "$tree/build.log" >&2
 	fail "$base does not build; see $tree/build.log"

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 
 import tap
 from tap import KAMINO, Skip, run_json
@@ -87,6 +88,22 @@ def bpftrace_takes_each_script():
         assert done.returncode == 0 and "WARNING" not in done.stderr, (script, done.stderr)
 
 
+def each_thread_has_a_name():
+    with subprocess.Popen([KAMINO, "run", "--requests", "2000", "--servers", "2000", "--agents", "2"],
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
+        seen = set()
+        while running.poll() is None:
+            for comm in glob.glob("/proc/%d/task/*/comm" % running.pid):
+                try:
+                    with open(comm, encoding="utf-8") as name:
+                        seen.add(name.read().strip())
+                except OSError:  # it has just ended
+                    pass
+            time.sleep(0.005)
+    missing = {"kamino", "km-dispatch", "km-agent0", "km-agent1", "km-estimator"} - seen
+    assert not missing, (missing, seen)
+
+
 def each_request_is_seen_at_every_stage():
     """Attached to a run whose load is set, so that it has no calibration."""
     done = bpftrace(os.path.join(ROOT, "perf", "bpftrace", "stages.bt"), KAMINO, "-c",
@@ -104,5 +121,6 @@ def each_request_is_seen_at_every_stage():
 tap.main([every_hand_over_has_its_probe_with_all_arguments,
           the_page_lists_each_probe_with_as_many_arguments,
           each_script_names_probes_and_arguments_that_exist,
+          each_thread_has_a_name,
           bpftrace_takes_each_script,
           each_request_is_seen_at_every_stage])
