@@ -72,8 +72,8 @@ tools_SRC += publish.c run_publish.c segment.c top.c top_figures.c top_json.c to
 MODULES := lib ring numa alloc cache core place sim
 LIB_SRC := $(foreach m,$(MODULES),$(addprefix $(m)/,$($(m)_SRC)))
 # Benchmarks of perf/ that are part of the command, and their options.
-bench_SRC := cache_bench.c classify_bench.c counters.c dispatch_bench.c dispatch_play.c dispatch_rivals.c dispatch_world.c rows.c rules_bench.c rules_world.c sim_bench.c slots_bench.c snap_age.c snap_bench.c
-tools_SRC += bench_cache.c bench_classify.c bench_rows.c bench_rules.c bench_sim.c bench_slots.c bench_snap.c
+bench_SRC := cache_bench.c classify_bench.c counters.c dispatch_bench.c dispatch_play.c dispatch_rivals.c dispatch_world.c e2e_bench.c rows.c rules_bench.c rules_world.c sim_bench.c slots_bench.c snap_age.c snap_bench.c
+tools_SRC += bench_cache.c bench_classify.c bench_e2e.c bench_rows.c bench_rules.c bench_sim.c bench_slots.c bench_snap.c
 TOOL_SRC := $(addprefix tools/,$(tools_SRC)) $(addprefix perf/,$(bench_SRC))
 
 # Programs that "make check" runs, by the name of their source without .c.
@@ -174,7 +174,7 @@ $(O)/tools/build.o: CPPFLAGS += $(BUILD_TEXTS)
 
 $(O)/tools/top_screen.o: CPPFLAGS += $(if $(HAVE_CURSES),-DKM_HAVE_CURSES)
 $(O)/kamino: LIBS += $(if $(HAVE_CURSES),$(CURSES_LIBS))
-$(O)/kamino: $(TOOL_OBJ) $(O)/libkamino.a
+$(O)/kamino: $(TOOL_OBJ) $(O)/tests/support/synth.o $(O)/libkamino.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(KM_CFLAGS) $(CFLAGS) $(KM_LDFLAGS) $(LDFLAGS) $^ $(LIBS) -o $@
 

@@ -26,6 +26,7 @@ static const struct {
 	  km_bench_classify_main },
 	{ "dispatch", "one decision: classified request in, handle in the agent's ring",
 	  km_bench_dispatch_main },
+	{ "e2e", "the real runtime from arrival to start, parked and spinning", km_bench_e2e_main },
 	{ "rules", "rules over a whole fleet, against a plain sum; updates, results",
 	  km_bench_rules_main },
 	{ "sim", "requests a second that the simulator serves on one core", km_bench_sim_main },

@@ -19,6 +19,7 @@
 int km_bench_cache_main(int argc, char **argv);
 int km_bench_classify_main(int argc, char **argv);
 int km_bench_dispatch_main(int argc, char **argv);
+int km_bench_e2e_main(int argc, char **argv);
 int km_bench_rules_main(int argc, char **argv);
 int km_bench_sim_main(int argc, char **argv);
 int km_bench_slots_main(int argc, char **argv);

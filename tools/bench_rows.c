@@ -14,6 +14,7 @@
 /* Where rows go. */
 struct sink {
 	json_t *results; /* NULL = text */
+	const char *intro; /* before the first row of a text */
 	uint64_t row_nr;
 	const char *head[KM_BENCH_COL_NR_MAX]; /* of the last row printed */
 	uint32_t head_nr;
@@ -156,9 +157,12 @@ static int tell(void *ctx, const struct km_bench_row *row)
 {
 	struct sink *sink = ctx;
 
-	sink->row_nr++;
+	const bool first = !sink->row_nr++;
+
 	if (sink->results)
 		return row_json(sink, row);
+	if (first)
+		printf("%s\n", sink->intro);
 	row_text(sink, row);
 	return 0;
 }
@@ -209,8 +213,6 @@ static int measure(const struct km_bench_rows *bench, struct km_bench_common *co
 	if (err)
 		return err;
 	env.timer_ns = km_clock_cost_ns();
-	if (!common->json)
-		printf("%s\n", bench->head);
 	err = bench->measure(&env, bench->cfg, diag);
 	if (!err && !sink->row_nr)
 		err = km_diag_set(diag, -EIO, NULL, 0, 0, "nothing was measured");
@@ -230,7 +232,7 @@ static int measure(const struct km_bench_rows *bench, struct km_bench_common *co
 
 int km_bench_rows_run(const struct km_bench_rows *bench, struct km_bench_common *common)
 {
-	struct sink sink = { .results = common->json ? json_array() : NULL };
+	struct sink sink = { .results = common->json ? json_array() : NULL, .intro = bench->head };
 	struct km_diag diag = { 0 };
 	char verb[32];
 	int err;
