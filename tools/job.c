@@ -327,8 +327,7 @@ static int take(const char *name, json_t *doc, json_t *results, json_t *params)
 	size_t i;
 	int err = 0;
 
-	json_array_foreach(json_object_get(doc, "results"), i, result)
-	{
+	json_array_foreach(json_object_get(doc, "results"), i, result) {
 		if (json_is_object(result))
 			err |= json_object_set_new(result, "job", json_string(name));
 		err |= json_array_append(results, result);

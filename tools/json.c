@@ -196,15 +196,13 @@ static int print_value(json_t *value, FILE *to, int depth)
 	    (json_is_object(value) && !json_object_size(value)))
 		return print_on_a_line(value, to);
 	putc(json_is_object(value) ? '{' : '[', to);
-	json_object_foreach(value, key, member)
-	{
+	json_object_foreach(value, key, member) {
 		fprintf(to, "%s%*s", between, 2 * depth + 2, "");
 		err = err ? err : print_key(key, to);
 		err = err ? err : print_value(member, to, depth + 1);
 		between = ",\n";
 	}
-	json_array_foreach(value, i, member)
-	{
+	json_array_foreach(value, i, member) {
 		fprintf(to, "%s%*s", between, 2 * depth + 2, "");
 		err = err ? err : print_value(member, to, depth + 1);
 		between = ",\n";

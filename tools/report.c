@@ -18,6 +18,7 @@ static void write_page(struct report *rep)
 	report_runs(rep);
 	report_paper(rep);
 	report_bench(rep);
+	report_other(rep);
 	report_documents(rep);
 	report_numbers(rep);
 	report_page_close(rep);

@@ -47,8 +47,20 @@ static int by_at(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* The policy, and in a job the section, behind @before. */
+static void line_name(const json_t *result, const char *before, char *name, size_t name_bytes)
+{
+	char policy[REPORT_NAME_MAX], job[REPORT_NAME_MAX], text[3 * REPORT_NAME_MAX];
+
+	report_name(policy, sizeof(policy), report_text(result, "policy"));
+	report_name(job, sizeof(job), report_text(result, "job"));
+	snprintf(text, sizeof(text), "%s%s%s%s", before, policy, *job ? ", " : "", job);
+	report_name(name, name_bytes, text);
+}
+
 static void scaling(struct report *rep, const struct report_doc *doc, double rules)
 {
+	char name[REPORT_NAME_MAX];
 	struct report_chart chart;
 	json_t *result;
 	uint32_t row;
@@ -59,13 +71,12 @@ static void scaling(struct report *rep, const struct report_doc *doc, double rul
 	chart.x_label = "agents";
 	chart.y_label = "ns, median";
 	chart.log_x = chart.log_y = true;
-	json_array_foreach(doc->results, i, result)
-	{
+	json_array_foreach(doc->results, i, result) {
 		if (report_number(result, NULL, "rules") != rules)
 			continue;
 		row = row_at(&chart, report_number(result, NULL, "agents"));
-		report_chart_set(&chart, row,
-				 col_of(&chart, report_text(result, "policy"), REPORT_OURS),
+		line_name(result, "", name, sizeof(name));
+		report_chart_set(&chart, row, col_of(&chart, name, REPORT_OURS),
 				 report_number(result, "decision_ns", "p50"));
 		report_chart_set(&chart, row, col_of(&chart, "floor: argmin", REPORT_PAPER_STYLE),
 				 report_number(result, NULL, "floor_ns"));
@@ -80,8 +91,8 @@ static void scaling(struct report *rep, const struct report_doc *doc, double rul
 /* Each document a line: the same policy and rules, another build or machine. */
 static void documents_beside(struct report *rep)
 {
+	char name[REPORT_NAME_MAX], before[48];
 	struct report_chart chart;
-	char name[256];
 	json_t *result;
 	uint32_t i;
 	size_t k;
@@ -93,11 +104,10 @@ static void documents_beside(struct report *rep)
 	for (i = 0; i < rep->doc_nr; i++) {
 		if (rep->doc[i].kind != REPORT_DISPATCH)
 			continue;
-		json_array_foreach(rep->doc[i].results, k, result)
-		{
-			snprintf(name, sizeof(name), "%s %.60s, %g rules", rep->doc[i].tag,
-				 report_text(result, "policy"),
+		json_array_foreach(rep->doc[i].results, k, result) {
+			snprintf(before, sizeof(before), "%s, %g rules: ", rep->doc[i].tag,
 				 report_number(result, NULL, "rules"));
+			line_name(result, before, name, sizeof(name));
 			report_chart_set(&chart,
 					 row_at(&chart, report_number(result, NULL, "agents")),
 					 col_of(&chart, name, REPORT_OURS),
@@ -117,9 +127,8 @@ static void table(struct report *rep, const struct report_doc *doc)
 	json_t *result;
 	size_t i;
 
-	report_table_open(rep->page, NULL, heads);
-	json_array_foreach(doc->results, i, result)
-	{
+	report_table_open(rep->page, heads);
+	json_array_foreach(doc->results, i, result) {
 		double p50 = report_number(result, "decision_ns", "p50");
 		double naive = report_number(result, NULL, "naive_ns");
 
@@ -190,8 +199,7 @@ void report_bench_glance(struct report *rep)
 
 		if (rep->doc[i].kind != REPORT_DISPATCH)
 			continue;
-		json_array_foreach(rep->doc[i].results, k, result)
-		{
+		json_array_foreach(rep->doc[i].results, k, result) {
 			double agents = report_number(result, NULL, "agents");
 
 			if (first &&

@@ -60,7 +60,7 @@ const char report_css[] =
 	"@page{margin:14mm}\n"
 	"body{font-size:10pt}header,main,footer{max-width:none;padding:0}nav{display:none}\n"
 	".grid{grid-template-columns:1fr 1fr}\n"
-	"figure,tr{break-inside:avoid}h2,h3{break-after:avoid}\n"
+	"figure,tr{break-inside:avoid}h2,h3,h3+p{break-after:avoid}\n"
 	".warn{border:1px solid var(--line)}\n"
 	"figure details{display:none}\n"
 	".scroll{overflow:visible;max-height:none;border:0}\n"

@@ -79,7 +79,7 @@ static int find_kind(struct report_doc *doc, struct km_diag *diag)
 		doc->kind = json_object_get(first, "figure") ? REPORT_PAPER : REPORT_RUNS;
 	else if (!strcmp(doc->command, "bench dispatch"))
 		doc->kind = REPORT_DISPATCH;
-	else if (!strncmp(doc->command, "bench ", 6))
+	else if (!strncmp(doc->command, "bench ", 6) || !strcmp(doc->command, "bench"))
 		doc->kind = REPORT_OTHER;
 	else {
 		report_name(command, sizeof(command), doc->command);
@@ -116,8 +116,9 @@ static int check(struct report_doc *doc, struct km_diag *diag)
 	if (!json_array_size(doc->results))
 		return km_diag_set(diag, -ENODATA, doc->path, 0, 0, "has no results");
 	err = find_kind(doc, diag);
-	json_array_foreach(doc->results, i, result) if (!err)
-		err = check_result(doc, i, result, diag);
+	json_array_foreach(doc->results, i, result)
+		if (!err)
+			err = check_result(doc, i, result, diag);
 	return err;
 }
 

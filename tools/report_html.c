@@ -12,8 +12,8 @@
 #include "tools/report_internal.h"
 
 #define TEXT_BYTES_MAX 400
-/* Results of a document that stand beside each other; more stand below each other. */
-#define BESIDE_MAX 10
+#define BESIDE_MAX 8 /* results that stand beside each other in a table */
+#define KEYS_MAX 12 /* keys that do */
 #define DEPTH_MAX 6
 #define PATH_BYTES 256
 
@@ -60,15 +60,9 @@ const char *report_format(double value, char *text, size_t text_bytes)
 
 /* ---- tables --------------------------------------------------------------------- */
 
-void report_table_open(FILE *to, const char *caption, const char *const *heads)
+void report_table_open(FILE *to, const char *const *heads)
 {
-	fputs("<div class=\"scroll\" tabindex=\"0\"><table>", to);
-	if (caption) {
-		fputs("<caption>", to);
-		report_html(to, caption);
-		fputs("</caption>", to);
-	}
-	fputs("<thead><tr>", to);
+	fputs("<div class=\"scroll\" tabindex=\"0\"><table><thead><tr>", to);
 	for (; *heads; heads++) {
 		/* A leading blank: a column of texts. */
 		fputs(**heads == ' ' ? "<th class=\"t\" scope=\"col\">" : "<th scope=\"col\">", to);
@@ -135,6 +129,41 @@ static void scalar(FILE *to, const json_t *value)
 	}
 }
 
+/* Many objects of plain values, as one of each agent: read as one list a key. */
+static bool is_long_table(const json_t *value)
+{
+	json_t *member;
+	const char *key;
+	size_t i;
+
+	for (i = 0; i < json_array_size(value); i++) {
+		if (!json_is_object(json_array_get(value, i)))
+			return false;
+		json_object_foreach(json_array_get(value, i), key, member)
+			if (!km_json_is_plain(member))
+				return false;
+	}
+	return json_array_size(value) > BESIDE_MAX;
+}
+
+static void flatten_table(json_t *flat, const char *path, json_t *value)
+{
+	char name[REPORT_NAME_MAX], longer[2 * PATH_BYTES], cut[PATH_BYTES];
+	json_t *object, *member;
+	const char *key;
+	size_t i;
+
+	json_array_foreach(value, i, object)
+		json_object_foreach(object, key, member) {
+			report_name(name, sizeof(name), key);
+			snprintf(longer, sizeof(longer), "%s[].%s", path, name);
+			report_name(cut, sizeof(cut), longer);
+			if (!json_object_get(flat, cut))
+				json_object_set_new(flat, cut, json_array());
+			json_array_append(json_object_get(flat, cut), member);
+		}
+}
+
 /* Adds each plain value and each list of them below @value to @flat, by its path. */
 static void flatten(json_t *flat, const char *path, json_t *value, uint32_t depth)
 {
@@ -147,14 +176,16 @@ static void flatten(json_t *flat, const char *path, json_t *value, uint32_t dept
 		json_object_set(flat, path, value);
 		return;
 	}
-	json_array_foreach(value, i, member)
-	{
+	if (is_long_table(value)) {
+		flatten_table(flat, path, value);
+		return;
+	}
+	json_array_foreach(value, i, member) {
 		snprintf(longer, sizeof(longer), "%s[%zu]", path, i);
 		report_name(cut, sizeof(cut), longer);
 		flatten(flat, cut, member, depth + 1);
 	}
-	json_object_foreach(value, key, member)
-	{
+	json_object_foreach(value, key, member) {
 		report_name(name, sizeof(name), key);
 		snprintf(longer, sizeof(longer), "%s%s%s", path, *path ? "." : "", name);
 		report_name(cut, sizeof(cut), longer);
@@ -173,8 +204,7 @@ static void value_cell(FILE *to, const json_t *value)
 	}
 	fputs(json_is_number(value) ? "<td>" : "<td class=\"t\">", to);
 	if (km_json_is_plain_list(value)) {
-		json_array_foreach((json_t *)value, i, member)
-		{
+		json_array_foreach((json_t *)value, i, member) {
 			fputs(i ? ", " : "", to);
 			scalar(to, member);
 		}
@@ -197,60 +227,60 @@ static void result_name(const json_t *result, size_t nr, char *name, size_t name
 	report_name(name, name_bytes, text);
 }
 
-/* The results beside each other: a row a key. Lists are left to lists_table(). */
-static void keys_table(FILE *to, const json_t *results, json_t *keys, json_t *flats)
+/* Results @first and following beside each other: a row a key. Lists are left to lists_table(). */
+static void keys_table(FILE *to, const json_t *results, json_t *keys, const json_t *flats,
+		       size_t first)
 {
+	size_t i, end = km_min_u64(first + BESIDE_MAX, json_array_size(results));
 	char name[REPORT_NAME_MAX];
-	json_t *flat, *of_key, *result;
+	json_t *of_key;
 	const char *key;
-	size_t i;
 
 	fputs("<div class=\"scroll\" tabindex=\"0\"><table><thead><tr><th scope=\"col\">key</th>",
 	      to);
-	json_array_foreach((json_t *)results, i, result)
-	{
-		result_name(result, i, name, sizeof(name));
+	for (i = first; i < end; i++) {
+		result_name(json_array_get(results, i), i, name, sizeof(name));
 		fputs("<th scope=\"col\">", to);
 		report_html(to, name);
 		fputs("</th>", to);
 	}
 	fputs("</tr></thead>\n<tbody>\n", to);
-	json_object_foreach(keys, key, of_key)
-	{
+	json_object_foreach(keys, key, of_key) {
 		if (json_is_array(of_key))
 			continue;
 		fputs("<tr>", to);
 		report_cell_head(to, key);
-		json_array_foreach(flats, i, flat) value_cell(to, json_object_get(flat, key));
+		for (i = first; i < end; i++)
+			value_cell(to, json_object_get(json_array_get(flats, i), key));
 		fputs("</tr>\n", to);
 	}
 	report_table_close(to);
 }
 
 /* The results below each other: a column a key. */
-static void rows_table(FILE *to, const json_t *results, json_t *keys, json_t *flats)
+static void rows_table(FILE *to, json_t *keys, json_t *flats)
 {
 	json_t *flat, *of_key;
 	const char *key;
 	size_t i;
 
-	(void)results;
 	fputs("<div class=\"scroll\" tabindex=\"0\"><table><thead><tr><th scope=\"col\">nr</th>",
 	      to);
-	json_object_foreach(keys, key, of_key)
-	{
+	json_object_foreach(keys, key, of_key) {
 		if (json_is_array(of_key))
 			continue;
-		fputs("<th scope=\"col\">", to);
+		fputs(json_is_string(of_key) ? "<th class=\"t\" scope=\"col\">"
+					     : "<th scope=\"col\">",
+		      to);
 		report_html(to, key);
 		fputs("</th>", to);
 	}
 	fputs("</tr></thead>\n<tbody>\n", to);
-	json_array_foreach(flats, i, flat)
-	{
+	json_array_foreach(flats, i, flat) {
 		fprintf(to, "<tr><th scope=\"row\">%zu</th>", i + 1);
-		json_object_foreach(keys, key, of_key) if (!json_is_array(of_key))
-			value_cell(to, json_object_get(flat, key));
+		json_object_foreach(keys, key, of_key)
+			if (!json_is_array(of_key))
+				value_cell(to, json_object_get(flat, key));
 		fputs("</tr>\n", to);
 	}
 	report_table_close(to);
@@ -265,16 +295,15 @@ static void lists_table(FILE *to, const json_t *results, json_t *keys, json_t *f
 	const char *key;
 	size_t i, nr = 0;
 
-	json_object_foreach(keys, key, of_key) nr += json_is_array(of_key);
+	json_object_foreach(keys, key, of_key)
+		nr += json_is_array(of_key);
 	if (!nr)
 		return;
 	fputs("<details><summary>Lists: distributions, series</summary>\n", to);
-	report_table_open(to, NULL, heads);
-	json_array_foreach(flats, i, flat)
-	{
+	report_table_open(to, heads);
+	json_array_foreach(flats, i, flat) {
 		result_name(json_array_get(results, i), i, name, sizeof(name));
-		json_object_foreach(keys, key, of_key)
-		{
+		json_object_foreach(keys, key, of_key) {
 			value = json_object_get(flat, key);
 			if (!json_is_array(of_key) || !value)
 				continue;
@@ -294,8 +323,7 @@ static void numbers_of(struct report *rep, const struct report_doc *doc)
 	json_t *flats = json_array(), *keys = json_object(), *result, *flat;
 	size_t i;
 
-	json_array_foreach(doc->results, i, result)
-	{
+	json_array_foreach(doc->results, i, result) {
 		flat = json_object();
 		flatten(flat, "", result, 0);
 		json_object_update_missing(keys, flat);
@@ -305,10 +333,11 @@ static void numbers_of(struct report *rep, const struct report_doc *doc)
 	fprintf(rep->page, "<h3>%s: ", doc->tag);
 	report_html(rep->page, doc->path);
 	fputs("</h3>\n", rep->page);
-	if (json_array_size(doc->results) <= BESIDE_MAX)
-		keys_table(rep->page, doc->results, keys, flats);
+	if (json_object_size(keys) <= KEYS_MAX)
+		rows_table(rep->page, keys, flats);
 	else
-		rows_table(rep->page, doc->results, keys, flats);
+		for (i = 0; i < json_array_size(flats); i += BESIDE_MAX)
+			keys_table(rep->page, doc->results, keys, flats, i);
 	lists_table(rep->page, doc->results, keys, flats);
 	json_decref(keys);
 	json_decref(flats);
@@ -359,8 +388,7 @@ static void rows_of_params(struct report *rep)
 		flatten(flat[i], "", rep->doc[i].params, 0);
 		json_object_update_missing(keys, flat[i]);
 	}
-	json_object_foreach(keys, key, of_key)
-	{
+	json_object_foreach(keys, key, of_key) {
 		fputs("<tr>", rep->page);
 		report_cell_head(rep->page, key);
 		for (i = 0; i < rep->doc_nr; i++)
@@ -478,6 +506,7 @@ static void navigation(struct report *rep)
 		{ "runs", "Policies", REPORT_RUNS },
 		{ "paper", "Beside the paper", REPORT_PAPER },
 		{ "bench", "What a decision costs", REPORT_DISPATCH },
+		{ "other", "Other benchmarks", REPORT_OTHER },
 	};
 	size_t i;
 

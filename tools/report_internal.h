@@ -26,7 +26,7 @@ enum report_kind {
 	REPORT_RUNS, /* kamino run, kamino sim */
 	REPORT_PAPER, /* kamino sim --experiment */
 	REPORT_DISPATCH, /* kamino bench dispatch */
-	REPORT_OTHER, /* any other benchmark: a table */
+	REPORT_OTHER, /* any other benchmark */
 };
 
 struct report_doc {
@@ -85,7 +85,7 @@ void report_numbers(struct report *rep);
  * report_table_open() - a scrolling box and a table.
  * @heads: of its columns, NULL-terminated; a leading blank marks a column of texts.
  */
-void report_table_open(FILE *to, const char *caption, const char *const *heads);
+void report_table_open(FILE *to, const char *const *heads);
 void report_table_close(FILE *to);
 
 /** report_cell() - a number, empty when NAN; report_cell_text() escapes. */
@@ -194,6 +194,7 @@ int report_plot(FILE *to, const char *script, size_t script_bytes, uint32_t nr, 
 void report_runs(struct report *rep);
 void report_paper(struct report *rep);
 void report_bench(struct report *rep);
+void report_other(struct report *rep);
 
 /** report_paper_glance() - list items on how far the paper's figures are. */
 void report_paper_glance(struct report *rep);

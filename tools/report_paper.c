@@ -60,11 +60,10 @@ static double find(const struct report_doc *doc, const char *figure, const char 
 	json_t *result;
 	size_t i;
 
-	json_array_foreach(doc->results, i, result) if (is_of(result, figure) &&
-							!strcmp(report_text(result, "row"), row) &&
-							!strcmp(report_text(result, "column"),
-								column)) return cell_value(result,
-											   key);
+	json_array_foreach(doc->results, i, result)
+		if (is_of(result, figure) && !strcmp(report_text(result, "row"), row) &&
+		    !strcmp(report_text(result, "column"), column))
+			return cell_value(result, key);
 	return NAN;
 }
 
@@ -115,8 +114,7 @@ static void draw_column(struct report *rep, const struct report_doc *doc,
 			  column_in_words(column));
 	report_chart_col(&chart, "ours", 0, REPORT_OURS);
 	report_chart_col(&chart, "the paper", 8, REPORT_PAPER_STYLE);
-	json_array_foreach(doc->results, i, result)
-	{
+	json_array_foreach(doc->results, i, result) {
 		if (!is_of(result, figure->name) || strcmp(report_text(result, "column"), column))
 			continue;
 		row = row_of(&chart, report_text(result, "row"), 0);
@@ -146,10 +144,10 @@ static void draw_columns(struct report *rep, const struct report_doc *doc,
 	uint32_t nr = 0;
 	size_t i;
 
-	json_array_foreach(doc->results, i, result)
-	{
+	json_array_foreach(doc->results, i, result) {
 		column = report_text(result, "column");
 		if (is_of(result, figure->name) && !ends_in(column, "_sd") &&
+		    strcmp(column, "wait") && strcmp(column, "processing") &&
 		    is_first_column(doc, i, figure->name) && nr++ < REPORT_COLS_MAX)
 			draw_column(rep, doc, figure, column);
 	}
@@ -172,8 +170,7 @@ static void draw_lines(struct report *rep, const struct report_doc *doc,
 								: "load, times the zone's"
 						      : "agents";
 	chart.y_label = "p90 better by, %";
-	json_array_foreach(doc->results, i, result)
-	{
+	json_array_foreach(doc->results, i, result) {
 		column = report_text(result, "column");
 		if (!is_of(result, figure->name) || ends_in(column, "_sd"))
 			continue;
@@ -211,8 +208,7 @@ static void draw_percentiles(struct report *rep, const struct report_doc *doc,
 		chart.log_y = true;
 		report_chart_col(&chart, "ours", 0, REPORT_OURS);
 		report_chart_col(&chart, "the paper", 8, REPORT_PAPER_STYLE);
-		json_array_foreach(doc->results, i, result)
-		{
+		json_array_foreach(doc->results, i, result) {
 			column = report_text(result, "column");
 			if (!is_of(result, figure->name) ||
 			    strcmp(report_text(result, "row"), part[k].row) || column[0] != 'p')
@@ -240,8 +236,7 @@ static void draw_stacks(struct report *rep, const struct report_doc *doc,
 	report_chart_col(&chart, "processing", 0, REPORT_OURS);
 	report_chart_col(&chart, "wait, paper", 1, REPORT_PAPER_STYLE);
 	report_chart_col(&chart, "processing, paper", 0, REPORT_PAPER_STYLE);
-	json_array_foreach(doc->results, i, result)
-	{
+	json_array_foreach(doc->results, i, result) {
 		column = report_text(result, "column");
 		if (!is_of(result, figure->name) ||
 		    (strcmp(column, "wait") && strcmp(column, "processing")))
@@ -258,7 +253,7 @@ static void draw_agents(struct report *rep, const struct report_doc *doc,
 			const struct figure *figure)
 {
 	draw_stacks(rep, doc, figure);
-	draw_column(rep, doc, figure, "hit_pct");
+	draw_columns(rep, doc, figure); /* the others */
 }
 
 static void draw_boxes_of(struct report *rep, const struct report_doc *doc,
@@ -281,8 +276,7 @@ static void draw_boxes_of(struct report *rep, const struct report_doc *doc,
 		snprintf(column, sizeof(column), "%s, paper", part[i]);
 		report_chart_col(&chart, column, 8, REPORT_PAPER_STYLE);
 	}
-	json_array_foreach(doc->results, k, result)
-	{
+	json_array_foreach(doc->results, k, result) {
 		const char *name = report_text(result, "row");
 		uint32_t before = chart.row_nr;
 
@@ -309,6 +303,42 @@ static void draw_boxes(struct report *rep, const struct report_doc *doc,
 	draw_boxes_of(rep, doc, figure, "p90", "90th percentile");
 }
 
+/* Columns are MEASURE_over_POLICY: each measure a picture, each pair of policies a bar. */
+static void draw_order_of(struct report *rep, const struct report_doc *doc,
+			  const struct figure *figure, const char *measure, const char *title)
+{
+	char start[32], name[3 * REPORT_NAME_MAX], better[REPORT_NAME_MAX], worse[REPORT_NAME_MAX];
+	struct report_chart chart;
+	const char *column;
+	json_t *result;
+	size_t i;
+
+	snprintf(start, sizeof(start), "%s_over_", measure);
+	report_chart_open(&chart, rep, REPORT_BARS, "%s: %s", figure->title, title);
+	chart.x_label = "zones on which the first is better";
+	report_chart_col(&chart, "zones", 0, REPORT_OURS);
+	json_array_foreach(doc->results, i, result) {
+		column = report_text(result, "column");
+		if (!is_of(result, figure->name) || strncmp(column, start, strlen(start)))
+			continue;
+		report_name(better, sizeof(better), report_text(result, "row"));
+		report_name(worse, sizeof(worse), column + strlen(start));
+		snprintf(name, sizeof(name), "%s, %s", better, worse);
+		report_chart_row(&chart, name, 0);
+		report_chart_set(&chart, chart.row_nr - 1, 0, cell_value(result, "ours"));
+	}
+	report_chart_close(&chart);
+}
+
+static void draw_order(struct report *rep, const struct report_doc *doc,
+		       const struct figure *figure)
+{
+	draw_order_of(rep, doc, figure, "hits", "more hits");
+	draw_order_of(rep, doc, figure, "memory", "less memory");
+	draw_order_of(rep, doc, figure, "average", "less mean latency");
+	draw_order_of(rep, doc, figure, "p90", "less 90th percentile");
+}
+
 /* ---- the figures ---------------------------------------------------------------------------- */
 
 #define FIG1 "Figure 1: how long a type takes"
@@ -319,6 +349,7 @@ static void draw_boxes(struct report *rep, const struct report_doc *doc,
 #define FIG9 "Figure 9: gain of the 90th percentile"
 #define TABLE3 "Table 3: hits and memory"
 #define ACCURACY "Accuracy of the predictions"
+#define ORDER "Order of the policies, zone by zone"
 #define RIVALS "Rivals: gain over Protean"
 
 static const struct figure figures[] = {
@@ -345,6 +376,10 @@ static const struct figure figures[] = {
 	{ "accuracy", ACCURACY, "Accuracy",
 	  "What the dispatcher foresaw against what came, and how often it chose the best agent.",
 	  SCALE_COLUMN, draw_columns },
+	{ "order", ORDER, "Order",
+	  "Pairs of policies whose boxes the paper keeps apart: there the first is better on every "
+	  "zone.",
+	  SCALE_COLUMN, draw_order },
 	{ "rivals", RIVALS, "Rivals",
 	  "Schedulers that the paper does not compare with, on the same zones.", SCALE_ALL,
 	  draw_boxes },
@@ -355,6 +390,9 @@ static const struct {
 	const char *column, *words;
 } in_words[] = {
 	{ "hit_pct", "top-level hits, %" },
+	{ "hit_ms", "what a hit takes, ms" },
+	{ "miss_ms", "what a miss takes, ms" },
+	{ "rule_hit_pct", "rule hits, %" },
 	{ "top_hit_pct", "top-level hits, %" },
 	{ "cache_memory_norm", "cache memory, times Protean's" },
 	{ "arrivals_per_s", "requests arriving, a second" },
@@ -428,8 +466,7 @@ static size_t compared_cells(struct report *rep, struct cell **out)
 	for (d = 0; cell && d < rep->doc_nr; d++) {
 		if (rep->doc[d].kind != REPORT_PAPER)
 			continue;
-		json_array_foreach(rep->doc[d].results, i, result)
-		{
+		json_array_foreach(rep->doc[d].results, i, result) {
 			struct cell c = { .doc = &rep->doc[d],
 					  .figure = report_text(result, "figure"),
 					  .row = report_text(result, "row"),
@@ -470,7 +507,7 @@ static void off_table(struct report *rep)
 	      "read off the paper's pictures, within about half a unit. "
 	      "Source of the paper's numbers: Domingo et al., Kamino, OSDI '25.</p>\n",
 	      rep->page);
-	report_table_open(rep->page, NULL, heads);
+	report_table_open(rep->page, heads);
 	for (i = 0; i < nr; i++) {
 		double bar = fmin(cell[i].off, 1) * 4;
 
@@ -526,14 +563,16 @@ static bool has_figure(const struct report_doc *doc, const char *name)
 	json_t *result;
 	size_t i;
 
-	json_array_foreach(doc->results, i, result) if (is_of(result, name)) return true;
+	json_array_foreach(doc->results, i, result)
+		if (is_of(result, name))
+			return true;
 	return false;
 }
 
 /* The pictures of one figure, a document after the other. */
 static void one_figure(struct report *rep, struct figure figure)
 {
-	char title[192];
+	char title[2 * REPORT_NAME_MAX];
 	uint32_t d;
 
 	for (d = 0; d < rep->doc_nr; d++) {
@@ -542,7 +581,8 @@ static void one_figure(struct report *rep, struct figure figure)
 		if (rep->doc[d].kind != REPORT_PAPER || !has_figure(&rep->doc[d], figure.name))
 			continue;
 		if (report_of_kind(rep, REPORT_PAPER) > 1) {
-			snprintf(title, sizeof(title), "%s: %.150s", rep->doc[d].tag, figure.title);
+			snprintf(title, sizeof(title), "%s: ", rep->doc[d].tag);
+			report_name(title + strlen(title), REPORT_NAME_MAX, figure.title);
 			mine.title = title;
 		}
 		mine.draw(rep, &rep->doc[d], &mine);
@@ -597,8 +637,7 @@ static uint32_t unknown_figures(const struct report *rep, const char **name)
 	for (d = 0; d < rep->doc_nr; d++) {
 		if (rep->doc[d].kind != REPORT_PAPER)
 			continue;
-		json_array_foreach(rep->doc[d].results, i, result)
-		{
+		json_array_foreach(rep->doc[d].results, i, result) {
 			const char *figure = report_text(result, "figure");
 
 			for (k = 0; k < nr && strcmp(name[k], figure); k++)

@@ -19,7 +19,7 @@
 
 struct group {
 	const struct report_doc *doc;
-	const char *zone;
+	const char *job, *zone; /* "" = none */
 	double agents, load;
 	char label[REPORT_NAME_MAX]; /* document and setting; "" when there is one group */
 	char setting[REPORT_NAME_MAX]; /* the same without the document */
@@ -45,13 +45,13 @@ static struct group *group_of(struct groups *all, const struct report_doc *doc,
 {
 	double agents = report_number(result, NULL, "agents");
 	double load = report_number(result, NULL, "load");
-	const char *zone = report_text(result, "zone");
+	const char *zone = report_text(result, "zone"), *job = report_text(result, "job");
 	struct group *group;
 	uint32_t i;
 
 	for (i = 0; i < all->nr; i++) {
 		group = &all->group[i];
-		if (group->doc == doc && !strcmp(group->zone, zone) &&
+		if (group->doc == doc && !strcmp(group->zone, zone) && !strcmp(group->job, job) &&
 		    is_same(group->agents, agents) && is_same(group->load, load) &&
 		    group->nr < POLICIES_MAX)
 			return group;
@@ -61,41 +61,48 @@ static struct group *group_of(struct groups *all, const struct report_doc *doc,
 		return NULL;
 	}
 	group = &all->group[all->nr++];
-	*group = (struct group){ .doc = doc, .zone = zone, .agents = agents, .load = load };
+	*group = (struct group){
+		.doc = doc, .job = job, .zone = zone, .agents = agents, .load = load
+	};
 	return group;
 }
 
 /* What sets the group apart from the others, in few words. */
 static void label(const struct groups *all, struct group *group, bool one_doc)
 {
-	bool zones = false, agents = false, loads = false;
-	char text[256] = "";
-	int at = 0;
+	bool jobs = false, zones = false, agents = false, loads = false;
+	char text[3 * REPORT_NAME_MAX] = "", name[REPORT_NAME_MAX], whole[4 * REPORT_NAME_MAX];
+	size_t at = 0, room = sizeof(text);
 	uint32_t i;
 
 	for (i = 0; i < all->nr; i++) {
 		if (all->group[i].doc != group->doc)
 			continue;
+		jobs |= strcmp(all->group[i].job, group->job) != 0;
 		zones |= strcmp(all->group[i].zone, group->zone) != 0;
 		agents |= !is_same(all->group[i].agents, group->agents);
 		loads |= !is_same(all->group[i].load, group->load);
 	}
+	if (jobs) {
+		report_name(name, sizeof(name), group->job);
+		at += (size_t)snprintf(text, room, "%s", name);
+	}
 	if (zones) {
-		report_name(text, REPORT_NAME_MAX, group->zone);
-		at = (int)strlen(text);
+		report_name(name, sizeof(name), group->zone);
+		at += (size_t)snprintf(text + at, room - at, "%s%s", at ? ", " : "", name);
 	}
 	if (agents)
-		at += snprintf(text + at, sizeof(text) - (size_t)at, "%s%.10g agents",
-			       at ? ", " : "", group->agents);
+		at += (size_t)snprintf(text + at, room - at, "%s%.10g agents", at ? ", " : "",
+				       group->agents);
 	if (loads)
-		snprintf(text + at, sizeof(text) - (size_t)at, "%sload %.6g", at ? ", " : "",
-			 group->load);
+		snprintf(text + at, room - at, "%sload %.6g", at ? ", " : "", group->load);
 	report_name(group->setting, sizeof(group->setting), text);
-	if (one_doc)
+	if (one_doc) {
 		report_name(group->label, sizeof(group->label), text);
-	else
-		snprintf(group->label, sizeof(group->label), "%s%s%.50s", group->doc->tag,
-			 text[0] ? ": " : "", text);
+		return;
+	}
+	snprintf(whole, sizeof(whole), "%s%s%s", group->doc->tag, text[0] ? ": " : "", text);
+	report_name(group->label, sizeof(group->label), whole);
 }
 
 static int find_groups(const struct report *rep, struct groups *all)
@@ -113,8 +120,7 @@ static int find_groups(const struct report *rep, struct groups *all)
 	for (i = 0; i < rep->doc_nr; i++) {
 		if (rep->doc[i].kind != REPORT_RUNS)
 			continue;
-		json_array_foreach(rep->doc[i].results, k, result)
-		{
+		json_array_foreach(rep->doc[i].results, k, result) {
 			group = group_of(all, &rep->doc[i], result);
 			if (group)
 				group->result[group->nr++] = result;
@@ -191,8 +197,7 @@ static void latency_pictures(struct report *rep, const struct group *group)
 	struct report_chart chart;
 	char text[128];
 
-	report_chart_open(&chart, rep, REPORT_CDF,
-			  "Latency: share of requests done within a time%s",
+	report_chart_open(&chart, rep, REPORT_CDF, "Latency: the distribution%s",
 			  suffix(group, text, sizeof(text)));
 	chart.x_label = "latency, ms";
 	chart.y_label = "share of requests";
@@ -283,10 +288,10 @@ static void bar_pictures(struct report *rep, const struct group *group)
 
 /* Lines of one kind of a result's series. */
 static void series_lines(struct report_chart *chart, const json_t *series, const char *key,
-			 bool second)
+			 double unit_s, bool second)
 {
 	const json_t *lines = json_object_get(series, key), *names, *line;
-	double interval_s = report_number(series, NULL, "interval_s");
+	double interval = report_number(series, NULL, "interval_s") / unit_s;
 	uint32_t i, k, col, nr = (uint32_t)json_array_size(lines);
 
 	names = json_object_get(series, "lines");
@@ -299,7 +304,7 @@ static void series_lines(struct report_chart *chart, const json_t *series, const
 			chart->col[col].second = second;
 		for (k = 0; k < json_array_size(line); k++) {
 			if (k >= chart->row_nr)
-				report_chart_row(chart, "", (k + 0.5) * interval_s);
+				report_chart_row(chart, "", (k + 0.5) * interval);
 			if (json_is_number(json_array_get(line, k)))
 				report_chart_set(chart, k, col,
 						 json_number_value(json_array_get(line, k)));
@@ -307,34 +312,54 @@ static void series_lines(struct report_chart *chart, const json_t *series, const
 	}
 }
 
+/* Seconds, or hours for what takes many. */
+static bool is_long(const json_t *series)
+{
+	const json_t *lines = json_object_get(series, "busy");
+
+	return report_number(series, NULL, "interval_s") *
+		       (double)json_array_size(json_array_get(lines, 0)) >
+	       3 * 3600;
+}
+
 static void load_pictures(struct report *rep, const struct group *group)
 {
 	struct report_chart chart;
 	const json_t *series;
 	char text[128];
+	double unit_s;
 	uint32_t i;
 
 	for (i = 0; i < group->nr; i++) {
 		series = json_object_get(group->result[i], "series");
 		if (!json_is_object(series))
 			continue;
-		report_chart_open(&chart, rep, REPORT_TIME, "Load of each agent over time: %s%s",
+		report_chart_open(&chart, rep, REPORT_TIME, "Load over time: %s%s",
 				  policy_of(group, i), suffix(group, text, sizeof(text)));
-		chart.x_label = "seconds from the start, the warm-up included";
+		unit_s = is_long(series) ? 3600 : 1;
+		chart.x_label = is_long(series) ? "hours from the start, the warm-up included"
+						: "seconds from the start, the warm-up included";
 		chart.y_label = "busy, share";
 		chart.y2_label = "waiting requests";
-		series_lines(&chart, series, "busy", false);
-		series_lines(&chart, series, "waiting", true);
+		series_lines(&chart, series, "busy", unit_s, false);
+		series_lines(&chart, series, "waiting", unit_s, true);
 		report_chart_close(&chart);
 	}
 }
 
+static bool has_audit(const struct group *group)
+{
+	return json_object_get(group->result[0], "audit_clean") != NULL;
+}
+
 static void group_table(struct report *rep, const struct group *group)
 {
-	static const char *const heads[] = { "policy",	  "mean, ms",	"p50",	     "p90",
-					     "p99",	  "max",	"wait",	     "processing",
-					     "top hit %", "rule hit %", "cache MiB", "completed",
-					     "refused",	  "busy",	"audit",     NULL };
+	const char *heads[] = { "policy",     "mean, ms",   "p50",
+				"p90",	      "p99",	    "max",
+				"wait",	      "processing", "top hit %",
+				"rule hit %", "cache MiB",  "completed",
+				"refused",    "busy",	    has_audit(group) ? "audit" : NULL,
+				NULL };
 	static const struct column cells[] = {
 		{ "latency_us", "mean", NULL, 1e-3, 0 },
 		{ "latency_us", "p50", NULL, 1e-3, 0 },
@@ -350,11 +375,11 @@ static void group_table(struct report *rep, const struct group *group)
 		{ NULL, "refused", NULL, 1, 0 },
 		{ NULL, "busy", NULL, 1, 0 },
 	};
-	const json_t *audit;
 	uint32_t i;
+	bool clean;
 	size_t k;
 
-	report_table_open(rep->page, NULL, heads);
+	report_table_open(rep->page, heads);
 	for (i = 0; i < group->nr; i++) {
 		fputs("<tr>", rep->page);
 		report_cell_head(rep->page, policy_of(group, i));
@@ -362,12 +387,11 @@ static void group_table(struct report *rep, const struct group *group)
 			report_cell(rep->page,
 				    report_number(group->result[i], cells[k].in, cells[k].key) *
 					    cells[k].scale);
-		audit = json_object_get(group->result[i], "audit_clean");
-		fprintf(rep->page, "<td%s>%s</td></tr>\n",
-			json_is_false(audit) ? " class=\"off\"" : "",
-			!audit		      ? ""
-			: json_is_true(audit) ? "clean"
-					      : "FAILED");
+		clean = json_is_true(json_object_get(group->result[i], "audit_clean"));
+		if (has_audit(group))
+			fputs(clean ? "<td>clean</td>" : "<td class=\"off\">FAILED</td>",
+			      rep->page);
+		fputs("</tr>\n", rep->page);
 	}
 	report_table_close(rep->page);
 }
@@ -412,25 +436,38 @@ static bool is_first(const struct groups *all, uint32_t g, uint32_t i)
 	return true;
 }
 
+/* The first groups that a verb made, which are comparable: run's time is not sim's. */
+static uint32_t groups_of(const struct groups *all, const char *command, struct groups *some)
+{
+	uint32_t g;
+
+	*some = (struct groups){ .group = calloc(GROUPS_DRAWN, sizeof(*some->group)) };
+	for (g = 0; some->group && g < all->nr && some->nr < GROUPS_DRAWN; g++)
+		if (!strcmp(all->group[g].doc->command, command))
+			some->group[some->nr++] = all->group[g];
+	return some->nr;
+}
+
 /* A row a policy, a column a group. */
 static void beside(struct report *rep, const struct groups *all, const char *title,
 		   const char *x_label, const struct column *column)
 {
-	uint32_t g, i, k, nr = (uint32_t)km_min_u64(all->nr, GROUPS_DRAWN), row;
+	const char *command = all->group[0].doc->command;
 	struct report_chart chart;
+	uint32_t g, i, k, row;
 
-	report_chart_open(&chart, rep, REPORT_BARS, "%s", title);
+	report_chart_open(&chart, rep, REPORT_BARS, "%s (kamino %s)", title, command);
 	chart.x_label = x_label;
-	for (g = 0; g < nr; g++)
+	for (g = 0; g < all->nr; g++)
 		report_chart_col(&chart, all->group[g].label, g, REPORT_OURS);
-	for (g = 0; g < nr; g++) {
+	for (g = 0; g < all->nr; g++) {
 		for (i = 0; i < all->group[g].nr; i++) {
 			const char *policy = policy_of(&all->group[g], i);
 
 			if (!is_first(all, g, i))
 				continue;
 			row = report_chart_row(&chart, policy, 0);
-			for (k = 0; k < nr; k++)
+			for (k = 0; k < all->nr; k++)
 				report_chart_set(&chart, row, k,
 						 report_number(result_of(&all->group[k], policy),
 							       column->in, column->key) *
@@ -440,17 +477,119 @@ static void beside(struct report *rep, const struct groups *all, const char *tit
 	report_chart_close(&chart);
 }
 
-static void all_beside(struct report *rep, const struct groups *all)
+static void all_beside(struct report *rep, const struct groups *all, const char *command)
 {
 	static const struct column mean = { "latency_us", "mean", NULL, 1e-3, 0 },
 				   tail = { "latency_us", "p99", NULL, 1e-3, 0 },
 				   hits = { NULL, "top_hit_rate", NULL, 100, 0 };
+	struct groups some;
 
-	fputs("<h3>Side by side</h3>\n<div class=\"grid\">\n", rep->page);
-	beside(rep, all, "Mean latency", "ms", &mean);
-	beside(rep, all, "99th percentile of the latency", "ms", &tail);
-	beside(rep, all, "Top-level hits", "%", &hits);
-	fputs("</div>\n", rep->page);
+	if (groups_of(all, command, &some) > 1) {
+		beside(rep, &some, "Mean latency", "ms", &mean);
+		beside(rep, &some, "99th percentile", "ms", &tail);
+		beside(rep, &some, "Top-level hits", "%", &hits);
+	}
+	free(some.group);
+}
+
+/* ---- over agents, over loads --------------------------------------------------------- */
+
+#define OVER_MIN 3 /* points that make a line; two stand side by side */
+#define OVER_SETS_MAX 4
+
+static double agents_of(const struct group *group)
+{
+	return group->agents;
+}
+
+static double load_of(const struct group *group)
+{
+	return group->load;
+}
+
+/* What is varied, and what then has to be the same. */
+struct over {
+	double (*at)(const struct group *group);
+	double (*fixed)(const struct group *group);
+	const char *what, *x_label;
+	bool log_x;
+};
+
+static bool is_one_set(const struct over *over, const struct group *a, const struct group *b)
+{
+	return a->doc == b->doc && !strcmp(a->zone, b->zone) &&
+	       is_same(over->fixed(a), over->fixed(b));
+}
+
+/* Groups like @first that differ in what is varied; 0 when @first is not their first. */
+static uint32_t set_size(const struct over *over, const struct groups *all, uint32_t first)
+{
+	uint32_t g, nr = 0;
+
+	for (g = 0; g < all->nr; g++) {
+		if (!is_one_set(over, &all->group[first], &all->group[g]))
+			continue;
+		if (g < first)
+			return 0;
+		nr += g == first || over->at(&all->group[g]) != over->at(&all->group[first]);
+	}
+	return nr;
+}
+
+static void line_over(struct report *rep, const struct over *over, const struct groups *all,
+		      uint32_t first, const char *title, const struct column *column)
+{
+	const struct group *group = &all->group[first];
+	struct report_chart chart;
+	char fixed[64] = "";
+	uint32_t g, i, k, row;
+
+	if (!isnan(over->fixed(group)))
+		snprintf(fixed, sizeof(fixed), over->fixed == load_of ? ", load %g" : ", %g agents",
+			 over->fixed(group));
+	report_chart_open(&chart, rep, REPORT_LINES, "%s by %s (%s%s)", title, over->what,
+			  group->doc->tag, fixed);
+	chart.x_label = over->x_label;
+	chart.y_label = column->name;
+	chart.log_x = over->log_x;
+	for (i = 0; i < group->nr; i++)
+		report_chart_col(&chart, policy_of(group, i),
+				 report_colour(rep, policy_of(group, i)), REPORT_OURS);
+	for (g = first; g < all->nr; g++) {
+		if (!is_one_set(over, group, &all->group[g]))
+			continue;
+		row = report_chart_row(&chart, "", over->at(&all->group[g]));
+		for (k = 0; k < group->nr; k++)
+			report_chart_set(
+				&chart, row, k,
+				report_number(result_of(&all->group[g], policy_of(group, k)),
+					      column->in, column->key) *
+					column->scale);
+	}
+	report_chart_close(&chart);
+}
+
+static void all_over(struct report *rep, const struct groups *all)
+{
+	static const struct column mean = { "latency_us", "mean", "ms", 1e-3, 0 },
+				   tail = { "latency_us", "p99", "ms", 1e-3, 0 },
+				   hits = { NULL, "top_hit_rate", "%", 100, 0 };
+	static const struct over overs[] = {
+		{ agents_of, load_of, "agents", "agents", true },
+		{ load_of, agents_of, "load", "load", false },
+	};
+	uint32_t g, nr = 0;
+	size_t i;
+
+	for (i = 0; i < KM_ARRAY_NR(overs); i++)
+		for (g = 0; g < all->nr && nr < OVER_SETS_MAX; g++) {
+			if (set_size(&overs[i], all, g) < OVER_MIN)
+				continue;
+			nr++;
+			line_over(rep, &overs[i], all, g, "Mean latency", &mean);
+			line_over(rep, &overs[i], all, g, "99th percentile", &tail);
+			line_over(rep, &overs[i], all, g, "Top-level hits", &hits);
+		}
 }
 
 void report_runs(struct report *rep)
@@ -469,8 +608,13 @@ void report_runs(struct report *rep)
 	      "sim document has virtual time and drawn or recorded costs, a run document this "
 	      "machine's.</p>\n",
 	      rep->page);
-	if (all.nr > 1)
-		all_beside(rep, &all);
+	if (all.nr > 1) {
+		fputs("<h3>Side by side</h3>\n<div class=\"grid\">\n", rep->page);
+		all_beside(rep, &all, "run");
+		all_beside(rep, &all, "sim");
+		all_over(rep, &all);
+		fputs("</div>\n", rep->page);
+	}
 	for (g = 0; g < all.nr && g < GROUPS_DRAWN; g++)
 		one_group(rep, &all.group[g]);
 	if (all.nr > GROUPS_DRAWN || all.cut)
@@ -513,7 +657,7 @@ static void glance(struct report *rep, const struct group *group)
 	if (group->nr > 1 && best > 0) {
 		fputs(", and most under ", rep->page);
 		report_html(rep->page, worst_name);
-		fprintf(rep->page, ", %s ms: %.3g times as much",
+		fprintf(rep->page, ", %s ms: %.2f times as much",
 			report_format(worst / 1e3, text[1], sizeof(text[1])), worst / best);
 	}
 	fputs(".</li>\n", rep->page);

@@ -34,14 +34,14 @@ static uint32_t mark(uint32_t nr)
 	return marks[nr % KM_ARRAY_NR(marks)];
 }
 
-static bool is_drawn(const struct report_chart *chart, double value, bool is_log)
+static bool is_drawn(double value, bool is_log)
 {
-	(void)chart;
 	return isfinite(value) && (!is_log || value > 0);
 }
 
 /* Characters of the longest name; a character is about 7.4 units wide. */
 #define CHAR_WIDTH 7.4
+#define NAMES_WIDTH_MAX 266 /* of rows; 36 characters */
 
 static uint32_t longest(const char *name, uint32_t so_far)
 {
@@ -155,9 +155,10 @@ static void head(const struct report_chart *chart, FILE *to, uint32_t plot_heigh
 		"set border 3 lw 0.8\nset tics nomirror scale 0.5\n"
 		"set grid lc rgb '#8a8a8a' lw 0.4 dt 3\n"
 		"set format '%%g'\n"
-		"set lmargin at screen %.4f\nset rmargin at screen 0.965\n"
+		"set lmargin at screen %.4f\nset rmargin at screen %.4f\n"
 		"set tmargin at screen %.4f\nset bmargin at screen %.4f\n",
-		WIDTH, height, FONT, left / WIDTH, 1 - 12 / height, (below + key) / height);
+		WIDTH, height, FONT, left / WIDTH, chart->shape == REPORT_DOTS ? 0.93 : 0.965,
+		1 - 12 / height, (below + key) / height);
 	if (chart->x_label[0]) {
 		fputs("set xlabel ", to);
 		report_plot_text(to, chart->x_label);
@@ -175,7 +176,7 @@ static double names_width(const struct report_chart *chart)
 
 	for (r = 0; r < chart->row_nr; r++)
 		chars = longest(chart->row[r].name, chars);
-	return fmin(chars * CHAR_WIDTH, 170) + 14;
+	return fmin(chars * CHAR_WIDTH, NAMES_WIDTH_MAX) + 14;
 }
 
 /* ---- lines ------------------------------------------------------------------- */
@@ -197,7 +198,7 @@ static void line_block(const struct report_chart *chart, uint32_t col, FILE *to)
 			    (r && value == chart->row[chart->row_nr - 1].value[col]))
 				continue;
 		}
-		if (!is_drawn(chart, x, chart->log_x) || !is_drawn(chart, y, chart->log_y))
+		if (!is_drawn(x, chart->log_x) || !is_drawn(y, chart->log_y))
 			continue;
 		fprintf(to, "%.12g %.12g\n", x, y);
 		nr++;
@@ -214,7 +215,7 @@ static bool has_points(const struct report_chart *chart, uint32_t col)
 	for (r = 0; r < chart->row_nr; r++) {
 		double value = chart->row[r].value[col];
 
-		if (is_drawn(chart, value, swap ? chart->log_x : chart->log_y) &&
+		if (is_drawn(value, swap ? chart->log_x : chart->log_y) &&
 		    (chart->shape != REPORT_TAIL ||
 		     (chart->row[r].at >= TAIL_FROM && chart->row[r].at < 1)))
 			return true;
@@ -260,6 +261,26 @@ static void y_label(FILE *to, const char *text)
 	fputc('\n', to);
 }
 
+/* 1, 2 or 5 times a power of ten, at least @least. */
+static double nice_step(double least)
+{
+	double power = pow(10, floor(log10(least))), times = least / power;
+
+	return power * (times <= 1 ? 1 : times <= 2 ? 2 : times <= 5 ? 5 : 10);
+}
+
+/* A panel is low: few tics. */
+static void panel_tics(const struct report_chart *chart, bool second, FILE *to)
+{
+	double most = 0;
+	uint32_t r, c;
+
+	for (c = 0; c < chart->col_nr; c++)
+		for (r = 0; r < chart->row_nr && chart->col[c].second == second; r++)
+			most = fmax(most, chart->row[r].value[c]);
+	fprintf(to, "set ytics %.12g\n", nice_step(most > 0 ? most / 4 : 0.25));
+}
+
 static void two_panels(const struct report_chart *chart, FILE *to)
 {
 	double key = key_height(chart), height = 12 + 290 + 48 + key;
@@ -269,16 +290,46 @@ static void two_panels(const struct report_chart *chart, FILE *to)
 		"set bmargin at screen %.4f\n",
 		(key + 48 + 155) / height);
 	y_label(to, chart->y_label);
+	panel_tics(chart, false, to);
 	plot_lines(chart, to, false);
 	fprintf(to,
-		"set format x '%%g'\nset tmargin at screen %.4f\nset bmargin at screen %.4f\n"
+		"unset label\nunset arrow\nset format x '%%g'\nset tmargin at screen %.4f\nset bmargin at screen %.4f\n"
 		"set xlabel ",
 		(key + 48 + 135) / height, (key + 48) / height);
 	report_plot_text(to, chart->x_label);
 	fputc('\n', to);
 	y_label(to, chart->y2_label);
+	panel_tics(chart, true, to);
 	plot_lines(chart, to, true);
 	fputs("unset multiplot\n", to);
+}
+
+/*
+ * Where the points are: on a logarithmic axis gnuplot would name powers of ten alone. The
+ * ends of the axis are a little beyond, for marks and names of the outermost.
+ */
+static void rows_as_x_tics(const struct report_chart *chart, FILE *to)
+{
+	double low = INFINITY, high = -INFINITY, at, more;
+	uint32_t r;
+
+	fputs("set xtics (", to);
+	for (r = 0; r < chart->row_nr; r++) {
+		at = chart->row[r].at;
+		if (!is_drawn(at, chart->log_x))
+			continue;
+		fprintf(to, "%.12g,", at);
+		low = fmin(low, at);
+		high = fmax(high, at);
+	}
+	fputs(")\n", to);
+	if (!(low <= high))
+		return;
+	more = high > low ? 0.03 * (high - low) : 1;
+	if (chart->log_x)
+		fprintf(to, "set xrange [%.12g:%.12g]\n", low / 1.1, high * 1.1);
+	else
+		fprintf(to, "set xrange [%.12g:%.12g]\n", low - more, high + more);
 }
 
 static void lines(const struct report_chart *chart, FILE *to)
@@ -292,6 +343,10 @@ static void lines(const struct report_chart *chart, FILE *to)
 	if (chart->log_y)
 		fputs("set logscale y\n", to);
 	fputs("set autoscale xfix\n", to);
+	if (chart->shape == REPORT_TAIL)
+		fputs("set autoscale yfixmin\n", to);
+	if (is_marked(chart))
+		rows_as_x_tics(chart, to);
 	if (chart->shape == REPORT_CDF)
 		fputs("set yrange [0:1]\n", to);
 	if (chart->shape == REPORT_TIME)
@@ -318,14 +373,6 @@ static void stretch(struct extent *e, double value)
 	e->high = fmax(e->high, value);
 }
 
-/* 1, 2 or 5 times a power of ten, at least @least. */
-static double nice_step(double least)
-{
-	double power = pow(10, floor(log10(least))), times = least / power;
-
-	return power * (times <= 1 ? 1 : times <= 2 ? 2 : times <= 5 ? 5 : 10);
-}
-
 /* Room for the numbers that stand at the ends, and for those below. */
 static void x_range(const struct extent *e, FILE *to)
 {
@@ -340,13 +387,15 @@ static void x_range(const struct extent *e, FILE *to)
 
 static void rows_as_tics(const struct report_chart *chart, FILE *to)
 {
+	char name[37];
 	uint32_t r;
 
 	fprintf(to, "set yrange [%.1f:0.5]\nset grid noytics xtics\nset ytics scale 0 (",
 		-(double)chart->row_nr + 0.5);
 	for (r = 0; r < chart->row_nr; r++) {
 		fputs(r ? "," : "", to);
-		report_plot_tic(to, chart->row[r].name);
+		report_name(name, sizeof(name), chart->row[r].name);
+		report_plot_tic(to, name);
 		fprintf(to, " %d", -(int)r);
 	}
 	fputs(")\n", to);
@@ -443,19 +492,28 @@ static void stacks(const struct report_chart *chart, FILE *to)
 /* One line a row, one mark a column. */
 static void dots(const struct report_chart *chart, FILE *to)
 {
-	uint32_t r, c, nr = 0;
+	double low = INFINITY, high = 0, value;
+	uint32_t r, c;
 
 	head(chart, to, chart->row_nr * 24, names_width(chart));
 	rows_as_tics(chart, to);
 	fputs("set logscale x\nset grid ytics\n", to);
 	for (c = 0; c < chart->col_nr; c++) {
 		fprintf(to, "$d%u << EOD\n", c);
-		for (r = 0; r < chart->row_nr; r++)
-			if (is_drawn(chart, chart->row[r].value[c], true) && ++nr)
-				fprintf(to, "%.12g %d\n", chart->row[r].value[c], -(int)r);
+		for (r = 0; r < chart->row_nr; r++) {
+			value = chart->row[r].value[c];
+			if (!is_drawn(value, true))
+				continue;
+			fprintf(to, "%.12g %d\n", value, -(int)r);
+			low = fmin(low, value);
+			high = fmax(high, value);
+		}
 		fputs("NaN NaN\nEOD\n", to);
 	}
-	fputs(nr ? "" : "set xrange [1:10]\n", to);
+	if (high > 0) /* five powers of ten are named at most */
+		fprintf(to, "set xtics %.12g\n", pow(10, ceil((log10(high / low) + 1) / 5)));
+	else
+		fputs("set xrange [1:10]\n", to);
 	for (c = 0; c < chart->col_nr; c++) {
 		fprintf(to, "%s$d%u using 1:2 with points pt %u ps 0.9 lc rgb '%s'",
 			c ? ", " : "plot ", c, mark(c), colour(chart->col[c].colour));
