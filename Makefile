@@ -106,7 +106,7 @@ LIB_OBJ := $(LIB_SRC:%.c=$(O)/%.o)
 TOOL_OBJ := $(TOOL_SRC:%.c=$(O)/%.o)
 
 # ---- rules -----------------------------------------------------------------
-.PHONY: all perf bench-compare deps demo check check-run check-san check-zone stress check-breaks lint format \
+.PHONY: all check-arm64 perf bench-compare deps demo check check-run check-san check-zone stress check-breaks lint format \
 	install clean help
 .DEFAULT_GOAL := all
 .SECONDARY:
@@ -230,6 +230,10 @@ check-san: all $(TESTS) $(STRESS_TESTS) ## the same under SAN=, each stress test
 
 check-zone: all ## the real sample (KAMINO_DATA) and a million servers, audited
 	$(Q)KAMINO=$(O)/kamino prove --exec scripts/run-tap.sh --timer --verbose tests/zone/zone_test.py
+
+check-arm64: all ## cross-built for arm64: unit and model tests emulated, the simulator's bytes compared
+	$(Q)scripts/deps.sh arm64
+	$(Q)scripts/check-arm64.sh '$(O)' '$(addprefix unit/,$(UNIT)) $(addprefix model/,$(MODEL))'
 
 demo: ## installs what is missing, builds, serves the built-in zone under every policy; a report
 	$(Q)scripts/deps.sh

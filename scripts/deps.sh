@@ -6,6 +6,7 @@
 #   scripts/deps.sh          what "make" needs
 #   scripts/deps.sh check    that, and what the checkers need
 #   scripts/deps.sh perf     what "make" needs, and what profiling needs
+#   scripts/deps.sh arm64    what "make" needs, a cross compiler and an emulator; lets apt know arm64
 #   scripts/deps.sh --list   prints all groups, installs nothing
 #
 # For Debian 12, as root or with sudo. When all is there it says so and
@@ -14,7 +15,7 @@
 set -eu
 
 usage() {
-	echo "usage: scripts/deps.sh [build|check|perf|--list]" >&2
+	echo "usage: scripts/deps.sh [build|check|perf|arm64|--list]" >&2
 	exit 2
 }
 
@@ -66,6 +67,14 @@ perf_packages() {
 	LIST
 }
 
+arm64_packages() {
+	cat <<-'LIST'
+		gcc-aarch64-linux-gnu  compiles for arm64
+		libc6-dev-arm64-cross  headers of its C library
+		qemu-user-static       runs what was compiled
+	LIST
+}
+
 installed() {
 	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
@@ -112,6 +121,7 @@ case ${1:-build} in
 build) wanted=$(build_packages) ;;
 check) wanted=$(build_packages; check_packages) ;;
 perf) wanted=$(build_packages; perf_packages) ;;
+arm64) wanted=$(build_packages; arm64_packages) ;;
 --list)
 	echo "build:"
 	build_packages | sed 's/^/  /'
@@ -119,12 +129,21 @@ perf) wanted=$(build_packages; perf_packages) ;;
 	check_packages | sed 's/^/  /'
 	echo "perf:"
 	perf_packages | sed 's/^/  /'
+	echo "arm64:"
+	arm64_packages | sed 's/^/  /'
 	exit 0
 	;;
 *) usage ;;
 esac
 
 check_system
+# The libraries are fetched, not installed, by scripts/check-arm64.sh; apt must list them.
+if [ "${1:-}" = arm64 ] && ! dpkg --print-foreign-architectures | grep -qx arm64; then
+	check_rights arm64
+	echo "deps: arm64 becomes a foreign architecture of this system"
+	as_root dpkg --add-architecture arm64
+	as_root apt-get update
+fi
 lines=$(echo "$wanted" | missing)
 if [ -z "$lines" ]; then
 	echo "deps: all is installed"
