@@ -30,10 +30,16 @@ TEST_LIBS := $(shell pkg-config --libs cmocka 2>/dev/null) -ldl
 VERSION := 0.1.0
 REVISION := $(shell git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
 
+# The rivals of "bench ring" are headers, inlined into one object each: nothing to link.
+DPDK_HEADERS ?= /usr/local/share/kamino/dpdk/usr/include
+DPDK_CFLAGS := $(shell pkg-config --cflags libdpdk 2>/dev/null || ! test -e $(DPDK_HEADERS)/dpdk/rte_ring.h || \
+	echo $(addprefix -isystem ,$(wildcard $(DPDK_HEADERS)/*/dpdk) $(DPDK_HEADERS)/dpdk) -include rte_config.h -march=corei7)
+
 # Optional: probed by a compile, NO_X=1 turns one off. $(O)/features.mk keeps the answers; it
 # is made anew when what stands in FEATURE_KEY changes.
 FEATURE_KEY := $(CC) $(if $(NO_SDT),no-sdt,$(wildcard /usr/include/sys/sdt.h /usr/include/*/sys/sdt.h)) \
-	$(if $(NO_CURSES),no-curses,$(wildcard /usr/include/curses.h /usr/include/*/curses.h))
+	$(if $(NO_CURSES),no-curses,$(wildcard /usr/include/curses.h /usr/include/*/curses.h)) \
+	$(if $(NO_RIVALS),no-rivals,$(CXX) $(DPDK_CFLAGS) $(wildcard /usr/include/ck_ring.h /usr/include/boost/lockfree))
 NO_BUILD := deps check demo lint format clean help frame-cflags
 ifneq ($(filter-out $(NO_BUILD),$(or $(MAKECMDGOALS),all)),)
 -include $(O)/features.mk
@@ -49,14 +55,21 @@ $(O)/features.mk: Makefile
 			$(CC) -x c -o /dev/null - 2>/dev/null || echo 'HAVE_SDT := 1'; \
 		test -n '$(NO_CURSES)' || ! printf '%s\n' '#include <curses.h>' \
 			'int main(void) { return newterm(0, stdout, stdin) != 0; }' | \
-			$(CC) -x c -o /dev/null - $(CURSES_LIBS) 2>/dev/null || echo 'HAVE_CURSES := 1'; } >$@
+			$(CC) -x c -o /dev/null - $(CURSES_LIBS) 2>/dev/null || echo 'HAVE_CURSES := 1'; \
+		test -n '$(NO_RIVALS)' || { \
+			! echo '#include <ck_ring.h>' | $(CC) -x c -c -o /dev/null - 2>/dev/null || echo 'RIVALS += ck'; \
+			test "$$($(CC) -dumpmachine | cut -d- -f1)" != "$$($(CXX) -dumpmachine | cut -d- -f1)" || \
+				! echo '#include <boost/lockfree/spsc_queue.hpp>' | \
+				$(CXX) -x c++ -c -o /dev/null - 2>/dev/null || echo 'RIVALS += boost'; \
+			! echo '#include <rte_ring_elem.h>' | \
+				$(CC) $(DPDK_CFLAGS) -x c -c -o /dev/null - 2>/dev/null || echo 'RIVALS += dpdk'; }; } >$@
 CURSES_LIBS := $(or $(shell pkg-config --libs ncursesw 2>/dev/null),-lncursesw)
 CPPFLAGS += $(if $(HAVE_SDT),-DKM_HAVE_SDT)
-FEATURES := $(if $(HAVE_SDT),+sdt,-sdt) $(if $(HAVE_CURSES),+curses,-curses)
+FEATURES := $(if $(HAVE_SDT),+sdt,-sdt) $(if $(HAVE_CURSES),+curses,-curses) $(if $(RIVALS),$(RIVALS:%=+ring-%),-ring-rivals)
 
 # ---- modules ---------------------------------------------------------------
 lib_SRC := base.c clock.c diag.c hist.c opts.c series.c snap.c
-ring_SRC := bcast.c mpsc.c park.c spsc.c
+ring_SRC := bcast.c lines.c mpsc.c park.c spsc.c
 numa_SRC := topo.c
 alloc_SRC := arena.c slots.c
 cache_SRC := cache.c digest.c
@@ -74,10 +87,13 @@ LIB_SRC := $(foreach m,$(MODULES),$(addprefix $(m)/,$($(m)_SRC)))
 # Benchmarks of perf/ that are part of the command, and their options.
 bench_SRC := cache_bench.c classify_bench.c counters.c dispatch_bench.c dispatch_play.c dispatch_rivals.c dispatch_world.c e2e_bench.c rows.c rules_bench.c rules_world.c sim_bench.c slots_bench.c snap_age.c snap_bench.c
 tools_SRC += bench_cache.c bench_classify.c bench_e2e.c bench_rows.c bench_rules.c bench_sim.c bench_slots.c bench_snap.c
+bench_SRC += ring_bench.c ring_cached.c ring_contestants.c ring_ours.c
+tools_SRC += bench_ring.c
+rival_SRC := ring_boost.cc ring_ck.c ring_dpdk.c
 TOOL_SRC := $(addprefix tools/,$(tools_SRC)) $(addprefix perf/,$(bench_SRC))
 
 # Programs that "make check" runs, by the name of their source without .c.
-UNIT := sim_test place_test audit_test lib_test arena_test slots_test topo_test ring_test cache_test type_test formats_test consolidate_test store_test policy_test zone_test import_test rules_test series_test estimate_test decision_path_test eval_test page_fault_test runtime_test counters_test segment_test
+UNIT := sim_test place_test audit_test lib_test arena_test slots_test topo_test ring_test cache_test type_test formats_test consolidate_test store_test policy_test zone_test import_test rules_test series_test estimate_test decision_path_test eval_test page_fault_test runtime_test counters_test ring_bench_test segment_test
 MODEL := sim_model_test cache_model_test place_model_test policy_model_test theorem1_test sched_model_test import_sample_test
 STRESS := store_stress runtime_stress ring_stress snap_stress park_stress summary_stress changed_stress seq_stress
 # Measuring programs of perf/, built by "make perf".
@@ -86,6 +102,7 @@ PERF := decision_probe
 FUZZ := formats_fuzz segment_fuzz
 # Scripts that "make check" runs; they print TAP and find the binary in $$KAMINO.
 SCRIPTS := \
+	tests/cli/bench_ring_test.py \
 	tests/cli/bench_test.py \
 	tests/cli/compare_test.py \
 	tests/cli/flame_test.py \
@@ -104,6 +121,7 @@ TESTS := $(addprefix $(O)/tests/unit/,$(UNIT)) $(addprefix $(O)/tests/model/,$(M
 STRESS_TESTS := $(addprefix $(O)/tests/stress/,$(STRESS))
 LIB_OBJ := $(LIB_SRC:%.c=$(O)/%.o)
 TOOL_OBJ := $(TOOL_SRC:%.c=$(O)/%.o)
+RIVAL_OBJ := $(foreach r,$(RIVALS),$(filter %/ring_$(r).o,$(addsuffix .o,$(basename $(addprefix $(O)/perf/,$(rival_SRC))))))
 
 # ---- rules -----------------------------------------------------------------
 .PHONY: all check-arm64 perf bench-compare deps demo check check-run check-san check-zone stress check-breaks lint format \
@@ -156,6 +174,14 @@ $(O)/%.o: %.c Makefile $(O)/features.mk
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(KM_CFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
+$(O)/%.o: %.cc Makefile $(O)/features.mk
+	$(call say,CXX,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CXX) $(CPPFLAGS) -Wall -Wextra $(filter -Werror -f%,$(KM_CFLAGS)) -fno-exceptions -fno-rtti -pthread \
+		$(CFLAGS) -MMD -MP -c $< -o $@
+
+$(O)/perf/ring_dpdk.o: CPPFLAGS += $(DPDK_CFLAGS)
+
 $(O)/libkamino.a: $(LIB_OBJ)
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
@@ -174,7 +200,7 @@ $(O)/tools/build.o: CPPFLAGS += $(BUILD_TEXTS)
 
 $(O)/tools/top_screen.o: CPPFLAGS += $(if $(HAVE_CURSES),-DKM_HAVE_CURSES)
 $(O)/kamino: LIBS += $(if $(HAVE_CURSES),$(CURSES_LIBS))
-$(O)/kamino: $(TOOL_OBJ) $(O)/tests/support/synth.o $(O)/libkamino.a
+$(O)/kamino: $(TOOL_OBJ) $(RIVAL_OBJ) $(O)/tests/support/synth.o $(O)/libkamino.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(KM_CFLAGS) $(CFLAGS) $(KM_LDFLAGS) $(LDFLAGS) $^ $(LIBS) -o $@
 
@@ -188,6 +214,8 @@ $(O)/tests/libsupport.a: $(SUPPORT_OBJ)
 $(O)/tests/%: $(O)/tests/%.o $(O)/tests/libsupport.a $(O)/libkamino.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(KM_CFLAGS) $(CFLAGS) $(KM_LDFLAGS) $(LDFLAGS) $(sort $(filter %.o,$^)) $(filter %.a,$^) $(LIBS) $(TEST_LIBS) -o $@
+
+$(O)/tests/unit/ring_bench_test: $(O)/perf/ring_bench.o
 
 # The test's own allocators come first, so that it can make them fail.
 $(O)/tests/unit/ring_test: KM_LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=aligned_alloc
@@ -284,4 +312,4 @@ clean: ## remove this build
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
--include $(LIB_OBJ:.o=.d) $(TOOL_OBJ:.o=.d) $(TESTS:=.d) $(STRESS_TESTS:=.d)
+-include $(LIB_OBJ:.o=.d) $(TOOL_OBJ:.o=.d) $(RIVAL_OBJ:.o=.d) $(TESTS:=.d) $(STRESS_TESTS:=.d)

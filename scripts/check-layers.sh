@@ -4,7 +4,7 @@
 # check-layers.sh - includes point down the list of layers, each library has one
 # door, policies see nothing but the view, and no source is left out of the Makefile.
 #
-# Usage: scripts/check-layers.sh [file...]   default: every .c, .h and .inc of the tree
+# Usage: scripts/check-layers.sh [file...]   default: every .c, .h, .inc and .cc of the tree
 #
 # Reads the include lines; what the preprocessor would skip is checked as well.
 
@@ -16,7 +16,7 @@ modules="lib ring numa alloc cache core place sim tools perf tests include"
 if [ $# -eq 0 ]; then
 	# shellcheck disable=SC2086
 	set -- $(for m in $modules; do
-		[ -d "$m" ] && find "$m" -name '*.[ch]' -o -name '*.inc'
+		[ -d "$m" ] && find "$m" -name '*.[ch]' -o -name '*.inc' -o -name '*.cc'
 	done | LC_ALL=C sort)
 fi
 
@@ -48,6 +48,9 @@ BEGIN {
 	door("xxhash", "core/type.c place/dict.c")
 	door("sys/sdt.h", "lib/probe.h")
 	door("linux/perf_event.h", "perf/counters.c")
+	door("ck_", "perf/ring_ck.c")
+	door("boost/", "perf/ring_boost.cc")
+	door("rte_", "perf/ring_dpdk.c")
 	door("lmdb", "place/store_lmdb.c")
 }
 

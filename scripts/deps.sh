@@ -7,6 +7,7 @@
 #   scripts/deps.sh check    that, and what the checkers need
 #   scripts/deps.sh perf     what "make" needs, and what profiling needs
 #   scripts/deps.sh arm64    what "make" needs, a cross compiler and an emulator; lets apt know arm64
+#   scripts/deps.sh bench    what "make" needs, and the rivals of "kamino bench"
 #   scripts/deps.sh --list   prints all groups, installs nothing
 #
 # For Debian 12, as root or with sudo. When all is there it says so and
@@ -15,7 +16,7 @@
 set -eu
 
 usage() {
-	echo "usage: scripts/deps.sh [build|check|perf|arm64|--list]" >&2
+	echo "usage: scripts/deps.sh [build|check|perf|arm64|bench|--list]" >&2
 	exit 2
 }
 
@@ -75,6 +76,34 @@ arm64_packages() {
 	LIST
 }
 
+bench_packages() {
+	cat <<-'LIST'
+		g++               compiles the rival from boost
+		libck-dev         a rival of "bench ring"
+		libboost-dev      a rival of "bench ring"
+	LIST
+}
+
+# The fourth rival is one header of DPDK's, whose package would pull in over 200 others:
+# it is unpacked beside, not installed. libdpdk-dev, where it is installed, is used instead.
+dpdk_headers=/usr/local/share/kamino/dpdk
+unpack_dpdk() {
+	if pkg-config --exists libdpdk 2>/dev/null || [ -e "$dpdk_headers/usr/include/dpdk/rte_ring.h" ]; then
+		return
+	fi
+	check_rights "the headers of libdpdk-dev"
+	echo "deps: unpacking the headers of libdpdk-dev into $dpdk_headers"
+	folder=$(mktemp -d)
+	chmod 755 "$folder"
+	known libdpdk-dev || as_root apt-get update
+	(cd "$folder" && { apt-get download -q libdpdk-dev || { as_root apt-get update &&
+		apt-get download -q libdpdk-dev; }; }) || fail "apt-get could not download libdpdk-dev"
+	as_root mkdir -p "$dpdk_headers"
+	dpkg-deb --fsys-tarfile "$folder"/libdpdk-dev_*.deb |
+		as_root tar -x -C "$dpdk_headers" --no-same-owner --wildcards './usr/include/*'
+	rm -rf "$folder"
+}
+
 installed() {
 	[ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
@@ -122,6 +151,7 @@ build) wanted=$(build_packages) ;;
 check) wanted=$(build_packages; check_packages) ;;
 perf) wanted=$(build_packages; perf_packages) ;;
 arm64) wanted=$(build_packages; arm64_packages) ;;
+bench) wanted=$(build_packages; bench_packages) ;;
 --list)
 	echo "build:"
 	build_packages | sed 's/^/  /'
@@ -131,6 +161,9 @@ arm64) wanted=$(build_packages; arm64_packages) ;;
 	perf_packages | sed 's/^/  /'
 	echo "arm64:"
 	arm64_packages | sed 's/^/  /'
+	echo "bench:"
+	bench_packages | sed 's/^/  /'
+	echo "  libdpdk-dev       a rival of \"bench ring\"; its headers are unpacked, not installed"
 	exit 0
 	;;
 *) usage ;;
@@ -144,6 +177,7 @@ if [ "${1:-}" = arm64 ] && ! dpkg --print-foreign-architectures | grep -qx arm64
 	as_root dpkg --add-architecture arm64
 	as_root apt-get update
 fi
+[ "${1:-build}" != bench ] || unpack_dpdk
 lines=$(echo "$wanted" | missing)
 if [ -z "$lines" ]; then
 	echo "deps: all is installed"

@@ -29,6 +29,8 @@ static const struct {
 	{ "e2e", "the real runtime from arrival to start, parked and spinning", km_bench_e2e_main },
 	{ "rules", "rules over a whole fleet, against a plain sum; updates, results",
 	  km_bench_rules_main },
+	{ "ring", "messages and round trips between two threads, against other rings",
+	  km_bench_ring_main },
 	{ "sim", "requests a second that the simulator serves on one core", km_bench_sim_main },
 	{ "slots", "memory of a cache slot: new, recycled, against mmap and malloc",
 	  km_bench_slots_main },

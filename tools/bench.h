@@ -22,6 +22,7 @@ int km_bench_dispatch_main(int argc, char **argv);
 int km_bench_e2e_main(int argc, char **argv);
 int km_bench_rules_main(int argc, char **argv);
 int km_bench_sim_main(int argc, char **argv);
+int km_bench_ring_main(int argc, char **argv);
 int km_bench_slots_main(int argc, char **argv);
 int km_bench_snap_main(int argc, char **argv);
 

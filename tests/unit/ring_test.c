@@ -20,6 +20,7 @@
 #include "lib/rand.h"
 #include "lib/snap.h"
 #include "ring/bcast.h"
+#include "ring/lines.h"
 #include "ring/mpsc.h"
 #include "ring/park.h"
 #include "ring/spsc.h"
@@ -287,6 +288,130 @@ static void mpsc_pop_does_not_pass_a_claimed_slot(void **state)
 	for (claimed = 1; claimed <= 4; claimed++)
 		assert_int_equal(km_mpsc_pop(&q), claimed);
 	km_mpsc_fini(&q);
+}
+
+/* ---- lines ---- */
+
+static struct km_line line_of(uint64_t nr)
+{
+	struct km_line line;
+	uint32_t i;
+
+	for (i = 0; i < 8; i++)
+		line.word[i] = nr + i * 1000;
+	return line;
+}
+
+static bool lines_push(struct km_lines *r, uint64_t nr)
+{
+	const struct km_line line = line_of(nr);
+
+	return km_lines_push(r, &line);
+}
+
+static void lines_pop_expect(struct km_lines *r, uint64_t nr)
+{
+	const struct km_line want = line_of(nr);
+	struct km_line line;
+
+	assert_false(km_lines_is_empty(r));
+	assert_true(km_lines_pop(r, &line));
+	assert_memory_equal(&line, &want, sizeof(line));
+}
+
+static void lines_refuses_bad_sizes(void **state)
+{
+	const uint32_t bad[] = { 0, 1, 3, 6, 1000, (1u << 20) + 1, 1u << 21, UINT32_MAX };
+	struct km_lines r;
+	size_t i;
+
+	(void)state;
+	memset(&r, 0, sizeof(r));
+	for (i = 0; i < KM_ARRAY_NR(bad); i++)
+		assert_int_equal(km_lines_init(&r, bad[i]), -EINVAL);
+	allocs_left = 0;
+	assert_int_equal(km_lines_init(&r, 2), -ENOMEM);
+	allocs_left = -1;
+	km_lines_fini(&r);
+}
+
+static void lines_takes_what_was_asked_for_then_refuses_then_recovers(void **state)
+{
+	uint64_t in, out, i, first;
+	struct km_line line;
+	struct km_lines r;
+	uint32_t nr;
+
+	(void)state;
+	for (nr = 2; nr <= 2048; nr *= 4) {
+		assert_int_equal(km_lines_init(&r, nr), 0);
+		assert_true(km_lines_is_empty(&r));
+		assert_false(km_lines_pop(&r, &line));
+		assert_null(km_lines_peek(&r, &first));
+		for (in = 0; lines_push(&r, in + 1); in++)
+			assert_true(in < nr + KM_LINES_OVER);
+		assert_true(in >= nr);
+		assert_null(km_lines_begin(&r));
+		for (out = i = 0; i < 5 * KM_LINES_OVER; i++) {
+			while (in - out >= nr)
+				lines_pop_expect(&r, ++out);
+			assert_true(lines_push(&r, ++in));
+		}
+		while (out < in)
+			lines_pop_expect(&r, ++out);
+		assert_true(km_lines_is_empty(&r));
+		assert_false(km_lines_pop(&r, &line));
+		km_lines_fini(&r);
+	}
+}
+
+static void lines_keeps_order_when_positions_wrap(void **state)
+{
+	const uint32_t near_end = UINT32_MAX - 2 * KM_LINES_TELL + 1;
+	struct km_lines r;
+	uint64_t i;
+
+	(void)state;
+	assert_int_equal(km_lines_init(&r, 4), 0);
+	r.put_lap = r.get_lap = r.tail_seen = near_end;
+	atomic_init(&r.head, near_end);
+	atomic_init(&r.tail, near_end);
+	assert_true(km_lines_look(&r) >= 4);
+	for (i = 1; i <= 3; i++)
+		assert_true(lines_push(&r, i));
+	for (i = 1; i <= 4 * KM_LINES_TELL; i++) {
+		assert_true(lines_push(&r, i + 3));
+		lines_pop_expect(&r, i);
+	}
+	assert_true(r.get_lap < 4 * KM_LINES_TELL);
+	km_lines_fini(&r);
+}
+
+static void lines_in_place_is_what_was_begun(void **state)
+{
+	const uint64_t *got;
+	uint64_t *rest, first;
+	struct km_lines r;
+	uint32_t i;
+
+	(void)state;
+	assert_int_equal(km_lines_init(&r, 2), 0);
+	for (i = 1; i < 100; i++) {
+		rest = km_lines_begin(&r);
+		assert_non_null(rest);
+		rest[0] = i + 1;
+		rest[6] = i + 6;
+		assert_true(km_lines_is_empty(&r)); /* begun is not sent */
+		km_lines_commit(&r, i);
+		got = km_lines_peek(&r, &first);
+		assert_ptr_equal(got, rest);
+		assert_int_equal(first, i);
+		assert_int_equal(got[0], i + 1);
+		assert_int_equal(got[6], i + 6);
+		assert_false(km_lines_is_empty(&r)); /* looked at is not taken */
+		km_lines_done(&r);
+	}
+	km_lines_fini(&r);
 }
 
 /* Random pushes and pops, one or some, against a plain counter pair. */
@@ -705,6 +830,10 @@ int main(void)
 		cmocka_unit_test(mpsc_uses_every_slot_then_refuses_then_recovers),
 		cmocka_unit_test(mpsc_keeps_order_when_positions_wrap),
 		cmocka_unit_test(mpsc_pop_does_not_pass_a_claimed_slot),
+		cmocka_unit_test(lines_refuses_bad_sizes),
+		cmocka_unit_test(lines_takes_what_was_asked_for_then_refuses_then_recovers),
+		cmocka_unit_test(lines_keeps_order_when_positions_wrap),
+		cmocka_unit_test(lines_in_place_is_what_was_begun),
 		cmocka_unit_test(spsc_behaves_as_a_bounded_queue),
 		cmocka_unit_test(mpsc_behaves_as_a_bounded_queue),
 		cmocka_unit_test(bcast_refuses_bad_sizes),

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "ring/lines.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static uint32_t tell_every(uint32_t slot_nr)
+{
+	return slot_nr >= 4 * KM_LINES_TELL ? KM_LINES_TELL : KM_LINES_TELL / 4;
+}
+
+int km_lines_init(struct km_lines *r, uint32_t slot_nr)
+{
+	const uint32_t tell = tell_every(slot_nr);
+	uint32_t nr;
+
+	if (slot_nr < KM_LINES_SLOTS_MIN || slot_nr > KM_LINES_SLOTS_MAX ||
+	    (slot_nr & (slot_nr - 1)))
+		return -EINVAL;
+	/* those asked for, and those taken that are not told yet */
+	nr = KM_DIV_UP(slot_nr, tell) * tell + tell;
+	r->slots = aligned_alloc(KM_SHARE_BYTES, nr * sizeof(r->slots[0]));
+	if (!r->slots)
+		return -ENOMEM;
+	memset((void *)r->slots, 0, nr * sizeof(r->slots[0]));
+	r->put = r->get = r->get_base = r->get_empty = r->slots;
+	r->put_end = r->get_end = r->slots + nr;
+	r->put_stop = r->slots + nr - 1; /* see km_lines_look() */
+	r->put_lap = r->get_lap = r->tail_seen = 0;
+	r->put_tell = r->get_tell = tell - 1;
+	atomic_init(&r->tail, 0);
+	atomic_init(&r->head, 0);
+	return 0;
+}
+
+void km_lines_fini(struct km_lines *r)
+{
+	free(r->slots);
+	r->slots = NULL;
+}
+
+uint32_t km_lines_look(struct km_lines *r)
+{
+	const uint32_t nr = (uint32_t)(r->put_end - r->slots);
+	/* LINES_A2 pairs with LINES_R2 in km_lines_tell_head(): the head, then the slots it frees. */
+	const uint32_t head = atomic_load_explicit(&r->head, KM_ORDER(LINES_A2, acquire));
+	/* One slot stays free: the stop of an empty ring must differ from its put. */
+	const uint32_t room = head + nr - 1 - r->put_lap - (uint32_t)(r->put - r->slots);
+
+	r->put_stop = r->put + room;
+	if (r->put_stop >= r->put_end)
+		r->put_stop -= nr;
+	return room;
+}
+
+uint64_t km_lines_stand_back(struct km_lines *r)
+{
+	ptrdiff_t run = r->get - r->get_empty;
+	uint32_t i;
+
+	if (run < 0)
+		run += r->get_end - r->get_base;
+	r->get_empty = r->get;
+	if (run < (ptrdiff_t)KM_LINES_RUN)
+		return 0;
+	for (i = 0; i < KM_LINES_BACK; i++)
+		km_cpu_relax();
+	return km_lines_first(r->get);
+}
+
+void km_lines_tell_head(struct km_lines *r)
+{
+	const uint32_t head = r->get_lap + (uint32_t)(r->get - r->get_base);
+	struct km_lines_slot *slot = r->get;
+	uint32_t i;
+
+	/* LINES_R2 pairs with LINES_A2 in km_lines_look(): copied and cleared, then told. */
+	atomic_store_explicit(&r->head, head, KM_ORDER(LINES_R2, release));
+	if ((int32_t)(r->tail_seen - head) > (int32_t)KM_LINES_AHEAD)
+		return; /* all of them are on their way */
+	/* relaxed: decides what is fetched ahead, nothing else */
+	r->tail_seen = atomic_load_explicit(&r->tail, memory_order_relaxed);
+	for (i = 0; i < KM_LINES_AHEAD && (int32_t)(r->tail_seen - head) > (int32_t)i; i++) {
+		__builtin_prefetch(slot);
+		if (++slot == r->get_end)
+			slot = r->get_base;
+	}
+}
