@@ -133,11 +133,12 @@ all: $(O)/libkamino.a $(if $(tools_SRC),$(O)/kamino) ## the library and the comm
 
 # Profiles want a frame of every function. gcc drops that of leaves, with the caller that stands
 # in it, unless they are to call mcount; the call itself is left a nop. clang drops it on ways out
-# of a function before it is made. A tail call drops its caller's.
+# of a function before it is made. A tail call drops its caller's. What stands in CPPFLAGS, handed
+# on by the environment, is not there when linking: -pg would start gprof.
 FRAMES_gcc = $(if $(filter x86_64,$(shell uname -m)),-pg -mnop-mcount)
 FRAMES_clang = -mno-omit-leaf-frame-pointer -mllvm -enable-shrink-wrap=false
-FRAME_CFLAGS = -O2 -g -fno-pie -fno-optimize-sibling-calls \
-	$(if $(findstring clang,$(shell $(CC) --version)),$(FRAMES_clang),$(FRAMES_gcc))
+FRAME_CPPFLAGS = $(if $(findstring clang,$(shell $(CC) --version)),$(FRAMES_clang),$(FRAMES_gcc))
+FRAME_CFLAGS = -O2 -g -fno-pie -fno-optimize-sibling-calls
 # run and sim are verbs, everything else is a benchmark.
 FLAME_BENCH := $(or $(BENCH),dispatch)
 FLAME_ARGS_dispatch := --agents 64 --no-naive --samples 500000
@@ -147,17 +148,18 @@ FLAME_RUN = $(if $(filter run sim,$(FLAME_BENCH)),,bench )$(FLAME_BENCH) $(FLAME
 
 .PHONY: flame flame-diff flame-build frame-cflags
 frame-cflags:
-	@echo '$(FRAME_CFLAGS)'
+	@echo '$(FRAME_CPPFLAGS) $(FRAME_CFLAGS)'
 flame-build:
 	$(Q)perf/record.sh --check
-	$(Q)$(MAKE) --no-print-directory O=$(O)/flame/build CFLAGS='$(FRAME_CFLAGS)' LDFLAGS='$(LDFLAGS) -no-pie' all
+	$(Q)CPPFLAGS='$(FRAME_CPPFLAGS)' $(MAKE) --no-print-directory O=$(O)/flame/build CFLAGS='$(FRAME_CFLAGS)' LDFLAGS='$(LDFLAGS) -no-pie' all
 
 flame: flame-build ## where the time of BENCH=dispatch goes, as a flame graph; ARGS= its options
-	$(Q)perf/record.sh --out $(O)/flame/$(FLAME_BENCH) -- $(O)/flame/build/kamino $(FLAME_RUN)
+	$(Q)perf/record.sh --out $(O)/flame/$(FLAME_BENCH) --title 'kamino $(FLAME_RUN)' \
+		-- $(O)/flame/build/kamino $(FLAME_RUN)
 
 flame-diff: flame-build ## what moved since BASE=revision; BENCH=dispatch ARGS= ROUNDS=5
 	$(Q)test -n '$(BASE)' || { echo "flame-diff: say BASE=revision" >&2; exit 2; }
-	$(Q)FRAME_CFLAGS='$(FRAME_CFLAGS)' perf/flame-diff.sh $(O) '$(BASE)' $(FLAME_RUN)
+	$(Q)CPPFLAGS='$(FRAME_CPPFLAGS)' CFLAGS='$(FRAME_CFLAGS)' CC='$(CC)' perf/flame-diff.sh $(O) '$(BASE)' $(FLAME_RUN)
 
 deps: ## install what is missing (Debian; root or sudo)
 	$(Q)scripts/deps.sh

@@ -6,7 +6,7 @@
 #   perf/flame-diff.sh BUILD REVISION VERB [OPTION..]
 #
 # BUILD/flame/build is this tree's build; the revision is exported (perf/export.sh) and
-# built with the same flags, $FRAME_CFLAGS. Both run "kamino VERB .." ROUNDS= times (5) in turn,
+# built with the same CC, CPPFLAGS and CFLAGS of the environment. Both run "kamino VERB .." ROUNDS= times (5) in turn,
 # the order swapped each time, so that a slow spell of the host meets both.
 
 set -eu
@@ -25,7 +25,7 @@ case $rounds in
 esac
 hash=$(perf/export.sh "$build" "$base")
 tree=$build/compare/$hash
-make -s -C "$tree" O=flame REVISION="$hash" CFLAGS="$FRAME_CFLAGS" LDFLAGS=-no-pie all >"$tree/flame.log" 2>&1 || {
+make -s -C "$tree" O=flame REVISION="$hash" CC="$CC" CFLAGS="$CFLAGS" LDFLAGS=-no-pie all >"$tree/flame.log" 2>&1 || {
 	tail -20 "$tree/flame.log" >&2
 	fail "$base does not build; see $tree/flame.log"
 }

@@ -13,6 +13,7 @@
 #include "lib/clock.h"
 #include "lib/diag.h"
 #include "lib/hist.h"
+#include "perf/counters.h"
 
 #define KM_BENCH_ROUND_NR_MAX 2000
 #define KM_BENCH_ROUND_NR_MIN 3
@@ -25,6 +26,8 @@ struct km_bench_times {
 	double round_p50_ns[KM_BENCH_ROUND_NR_MAX];
 	uint32_t round_nr;
 	uint32_t batch; /* operations of one sample */
+	struct km_counters counters; /* of counted_nr operations more, not timed */
+	uint64_t counted_nr;
 };
 
 /* One cell of a row. Texts and times are the benchmark's until the row is told. */
@@ -112,7 +115,8 @@ struct km_bench_contestant {
 };
 
 /**
- * km_bench_contest() - rounds of @sample_nr samples of each contestant in turn.
+ * km_bench_contest() - rounds of @sample_nr samples of each contestant in turn, and one more that
+ * is counted and not timed.
  * @times: [@nr] filled; from km_bench_times_create().
  * Return: 0; -EIO with the contestant in @diag when one did not do its work.
  */

@@ -59,12 +59,20 @@ static json_t *col_json(const struct km_bench_col *col)
 
 static int row_json(struct sink *sink, const struct km_bench_row *row)
 {
+	const struct km_bench_times *times;
 	json_t *json = json_object();
 	uint32_t i;
 	int err = 0;
 
-	for (i = 0; i < row->nr; i++)
+	for (i = 0; i < row->nr; i++) {
+		times = row->col[i].kind == KM_BENCH_TIMES ? row->col[i].times : NULL;
 		err |= json_object_set_new(json, row->col[i].key, col_json(&row->col[i]));
+		if (times && times->counted_nr)
+			err |= json_object_set_new(json, "counters",
+						   km_bench_counters_json(&times->counters,
+									  "operation",
+									  times->counted_nr));
+	}
 	if (!err)
 		return json_array_append_new(sink->results, json) ? -ENOMEM : 0;
 	json_decref(json);

@@ -323,6 +323,19 @@ def each_function_of_a_profile_build_has_a_frame():
             assert not re.search(r"\bjmp +[0-9a-f]+ <(?!%s)" % name, body), (compiler, "tail call", body)
 
 
+def a_profile_build_compiles_for_frames_and_links_without_gprof():
+    out, _ = call("make", "-n", "-C", ROOT, "flame-build", "CC=gcc", "O=" + path("o"), "V=1",
+                  env=dict(os.environ, MAKEFLAGS="", PATH=fake_perf()["PATH"]))
+    lines = [line for line in out.splitlines() if line.startswith("gcc ")]
+    compiled = [line for line in lines if " -c " in line]
+    linked = [line for line in lines if line.endswith("-o " + path("o/flame/build/kamino"))]
+    assert len(linked) == 1 and len(compiled) > 50, (len(linked), len(compiled))
+    assert all("-fno-optimize-sibling-calls" in line for line in compiled)
+    assert " -pg" not in linked[0] and "-no-pie" in linked[0], linked
+    if os.uname().machine == "x86_64":
+        assert all(" -pg -mnop-mcount " in line for line in compiled), compiled[0]
+
+
 def callers_of_hot_leaves_appear():
     if os.uname().machine != "x86_64":
         raise Skip("not x86-64")
@@ -354,4 +367,5 @@ tap.main([stacks_fold_with_and_without_symbols,
           recording_samples_by_what_there_is,
           wrong_usage_exits_2,
           each_function_of_a_profile_build_has_a_frame,
+          a_profile_build_compiles_for_frames_and_links_without_gprof,
           callers_of_hot_leaves_appear])
