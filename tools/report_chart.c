@@ -87,6 +87,10 @@ uint32_t report_chart_row(struct report_chart *chart, const char *name, double a
 	struct report_row *grown;
 	uint32_t i;
 
+	if (chart->row_nr == REPORT_ROWS_MAX) {
+		chart->note = "More than is drawn: the last section has all.";
+		return UINT32_MAX;
+	}
 	if (chart->row_nr == chart->row_room) {
 		grown = realloc(chart->row, (chart->row_room * 2 + 16) * sizeof(*grown));
 		if (!grown) {

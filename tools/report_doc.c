@@ -7,6 +7,9 @@
 
 #include "tools/report_internal.h"
 
+/* Cells of figures are compared with each other; an evaluation has some hundreds. */
+#define CELLS_MAX 20000
+
 const char *report_text(const json_t *object, const char *key)
 {
 	const char *text = json_string_value(json_object_get(object, key));
@@ -116,6 +119,9 @@ static int check(struct report_doc *doc, struct km_diag *diag)
 	if (!json_array_size(doc->results))
 		return km_diag_set(diag, -ENODATA, doc->path, 0, 0, "has no results");
 	err = find_kind(doc, diag);
+	if (!err && doc->kind == REPORT_PAPER && json_array_size(doc->results) > CELLS_MAX)
+		err = km_diag_set(diag, -E2BIG, doc->path, 0, 0, "more than %d results of figures",
+				  CELLS_MAX);
 	json_array_foreach(doc->results, i, result)
 		if (!err)
 			err = check_result(doc, i, result, diag);

@@ -63,7 +63,7 @@ double report_number(const json_t *object, const char *in, const char *key);
 /** report_of_kind() - how many documents of that kind there are. */
 uint32_t report_of_kind(const struct report *rep, enum report_kind kind);
 
-/* ---- report_html.c: text, numbers, tables ---- */
+/* ---- report_html.c: text, tables, head and foot; report_numbers.c: documents and numbers ---- */
 
 /** report_html() - @text as HTML text, at most 400 bytes of it. */
 void report_html(FILE *to, const char *text);
@@ -97,6 +97,7 @@ void report_cell_head(FILE *to, const char *text);
 /* ---- report_chart.c: a matrix of numbers, drawn ---- */
 
 #define REPORT_COLS_MAX 24
+#define REPORT_ROWS_MAX 512 /* a picture has an end; what is left out is in the last section */
 
 enum report_shape {
 	REPORT_LINES, /* columns over the rows' "at" */
@@ -147,7 +148,7 @@ void report_chart_open(struct report_chart *chart, struct report *rep, enum repo
 uint32_t report_chart_col(struct report_chart *chart, const char *name, uint32_t colour,
 			  enum report_style style);
 
-/** report_chart_row() - Return: its index; UINT32_MAX when memory is short. */
+/** report_chart_row() - Return: its index; UINT32_MAX when there are too many or memory is short. */
 uint32_t report_chart_row(struct report_chart *chart, const char *name, double at);
 
 /** report_chart_set() - an index from above that stands for nothing is ignored. */
@@ -195,6 +196,19 @@ void report_runs(struct report *rep);
 void report_paper(struct report *rep);
 void report_bench(struct report *rep);
 void report_other(struct report *rep);
+
+/* Which cells of a figure are of one quantity: what a difference is measured against. */
+enum report_scale {
+	REPORT_SCALE_ALL,
+	REPORT_SCALE_COLUMN,
+	REPORT_SCALE_ROW,
+};
+
+/** report_paper_scale() - of the figure of that name. */
+enum report_scale report_paper_scale(const char *figure);
+
+/** report_off() - the table of what is off, worst first. */
+void report_off(struct report *rep);
 
 /** report_paper_glance() - list items on how far the paper's figures are. */
 void report_paper_glance(struct report *rep);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * tools/report_paper.c - the paper's evaluation beside ours, and what is off, worst
- * first: documents of kamino sim --experiment.
+ * tools/report_paper.c - the paper's evaluation beside ours: documents of kamino sim
+ * --experiment.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -11,27 +11,12 @@
 
 #define FIGURES_MAX 64
 
-/* One number of a document. */
-struct cell {
-	const struct report_doc *doc;
-	const char *figure, *row, *column;
-	double ours, paper;
-	double off; /* difference over the scale */
-};
-
-/* Which cells of a figure are of one quantity: what a difference is measured against. */
-enum scale {
-	SCALE_ALL,
-	SCALE_COLUMN,
-	SCALE_ROW,
-};
-
 struct figure {
 	const char *name;
 	const char *section; /* figures of one section share a heading */
 	const char *title; /* begins the titles of its pictures */
 	const char *about;
-	enum scale scale;
+	enum report_scale scale;
 	void (*draw)(struct report *rep, const struct report_doc *doc, const struct figure *figure);
 };
 
@@ -324,8 +309,8 @@ static void draw_order_of(struct report *rep, const struct report_doc *doc,
 		report_name(better, sizeof(better), report_text(result, "row"));
 		report_name(worse, sizeof(worse), column + strlen(start));
 		snprintf(name, sizeof(name), "%s, %s", better, worse);
-		report_chart_row(&chart, name, 0);
-		report_chart_set(&chart, chart.row_nr - 1, 0, cell_value(result, "ours"));
+		report_chart_set(&chart, report_chart_row(&chart, name, 0), 0,
+				 cell_value(result, "ours"));
 	}
 	report_chart_close(&chart);
 }
@@ -354,34 +339,34 @@ static void draw_order(struct report *rep, const struct report_doc *doc,
 
 static const struct figure figures[] = {
 	{ "fig1", FIG1, "Figure 1",
-	  "Mean times of types' top-level misses and hits, and their ratio.", SCALE_ROW,
+	  "Mean times of types' top-level misses and hits, and their ratio.", REPORT_SCALE_ROW,
 	  draw_percentiles },
 	{ "fig2", FIG2, "Figure 2",
 	  "More agents wait less and miss more, as each has less cache. The fit saw this figure.",
-	  SCALE_COLUMN, draw_agents },
+	  REPORT_SCALE_COLUMN, draw_agents },
 	{ "fig6", FIG6, "Figure 6", "By how much less the latency is than Protean's, zone by zone.",
-	  SCALE_ALL, draw_boxes },
-	{ "fig7", FIG7, "Figure 7", "Requests a second of one node with four agents.", SCALE_ALL,
-	  draw_columns },
-	{ "fig8", FIG8, "Figure 8", "Means of all requests.", SCALE_COLUMN, draw_stacks },
+	  REPORT_SCALE_ALL, draw_boxes },
+	{ "fig7", FIG7, "Figure 7", "Requests a second of one node with four agents.",
+	  REPORT_SCALE_ALL, draw_columns },
+	{ "fig8", FIG8, "Figure 8", "Means of all requests.", REPORT_SCALE_COLUMN, draw_stacks },
 	{ "fig9a", FIG9, "Figure 9a, by agents",
 	  "9a: over Protean with four agents. 9b and 9c: over Protean under the same load and with "
 	  "the same cache.",
-	  SCALE_ALL, draw_lines },
-	{ "fig9b", FIG9, "Figure 9b, by load", "Over Protean under the same load.", SCALE_ALL,
-	  draw_lines },
-	{ "fig9c", FIG9, "Figure 9c, by cache", "Over Protean with the same cache.", SCALE_ALL,
-	  draw_lines },
-	{ "table3", TABLE3, "Table 3", "Means over the zones.", SCALE_COLUMN, draw_columns },
+	  REPORT_SCALE_ALL, draw_lines },
+	{ "fig9b", FIG9, "Figure 9b, by load", "Over Protean under the same load.",
+	  REPORT_SCALE_ALL, draw_lines },
+	{ "fig9c", FIG9, "Figure 9c, by cache", "Over Protean with the same cache.",
+	  REPORT_SCALE_ALL, draw_lines },
+	{ "table3", TABLE3, "Table 3", "Means over the zones.", REPORT_SCALE_COLUMN, draw_columns },
 	{ "accuracy", ACCURACY, "Accuracy",
 	  "What the dispatcher foresaw against what came, and how often it chose the best agent.",
-	  SCALE_COLUMN, draw_columns },
+	  REPORT_SCALE_COLUMN, draw_columns },
 	{ "order", ORDER, "Order",
 	  "Pairs of policies whose boxes the paper keeps apart: there the first is better on every "
 	  "zone.",
-	  SCALE_COLUMN, draw_order },
+	  REPORT_SCALE_COLUMN, draw_order },
 	{ "rivals", RIVALS, "Rivals",
-	  "Schedulers that the paper does not compare with, on the same zones.", SCALE_ALL,
+	  "Schedulers that the paper does not compare with, on the same zones.", REPORT_SCALE_ALL,
 	  draw_boxes },
 };
 
@@ -421,7 +406,7 @@ static const char *column_in_words(const char *column)
 
 static struct figure figure_named(const char *name)
 {
-	const struct figure other = { name, name, name, "", SCALE_COLUMN, draw_columns };
+	const struct figure other = { name, name, name, "", REPORT_SCALE_COLUMN, draw_columns };
 	size_t i;
 
 	for (i = 0; i < KM_ARRAY_NR(figures); i++)
@@ -430,130 +415,9 @@ static struct figure figure_named(const char *name)
 	return other;
 }
 
-/* ---- what is off ------------------------------------------------------------------------------ */
-
-static bool is_one_quantity(const struct figure *figure, const struct cell *a, const struct cell *b)
+enum report_scale report_paper_scale(const char *name)
 {
-	if (a->doc != b->doc || strcmp(a->figure, b->figure))
-		return false;
-	if (figure->scale == SCALE_COLUMN)
-		return !strcmp(a->column, b->column);
-	return figure->scale == SCALE_ALL || !strcmp(a->row, b->row);
-}
-
-static int by_off(const void *a, const void *b)
-{
-	const struct cell *x = a, *y = b;
-
-	if (x->off != y->off)
-		return x->off < y->off ? 1 : -1;
-	return 0;
-}
-
-/* All cells for which the paper has a number, worst first. Return: how many. */
-static size_t compared_cells(struct report *rep, struct cell **out)
-{
-	size_t room = 1, nr = 0, i, k;
-	struct cell *cell;
-	json_t *result;
-	uint32_t d;
-
-	for (d = 0; d < rep->doc_nr; d++)
-		room += json_array_size(rep->doc[d].results);
-	cell = calloc(room, sizeof(*cell));
-	if (!cell)
-		report_fail(rep, -ENOMEM, "out of memory");
-	for (d = 0; cell && d < rep->doc_nr; d++) {
-		if (rep->doc[d].kind != REPORT_PAPER)
-			continue;
-		json_array_foreach(rep->doc[d].results, i, result) {
-			struct cell c = { .doc = &rep->doc[d],
-					  .figure = report_text(result, "figure"),
-					  .row = report_text(result, "row"),
-					  .column = report_text(result, "column"),
-					  .ours = cell_value(result, "ours"),
-					  .paper = cell_value(result, "paper") };
-
-			if (isfinite(c.ours) && isfinite(c.paper))
-				cell[nr++] = c;
-		}
-	}
-	for (i = 0; i < nr; i++) {
-		struct figure figure = figure_named(cell[i].figure);
-		double scale = 0;
-
-		for (k = 0; k < nr; k++)
-			if (is_one_quantity(&figure, &cell[i], &cell[k]))
-				scale = fmax(scale, fabs(cell[k].paper));
-		cell[i].off = scale > 0 ? fabs(cell[i].ours - cell[i].paper) / scale : 0;
-	}
-	if (cell)
-		qsort(cell, nr, sizeof(*cell), by_off);
-	*out = cell;
-	return nr;
-}
-
-static void off_table(struct report *rep)
-{
-	static const char *const heads[] = { "off by", " document", " figure",	  " row", " column",
-					     "ours",   "paper",	    "difference", NULL };
-	struct cell *cell;
-	size_t i, nr = compared_cells(rep, &cell);
-
-	fputs("<h3 id=\"off\">What is off, worst first</h3>\n"
-	      "<p>Every number that the paper states or shows, and ours. <i>Off by</i> is the "
-	      "difference in % of the largest number that the paper has of the same figure and "
-	      "quantity, so that numbers near zero do not look worse than they are. Figures were "
-	      "read off the paper's pictures, within about half a unit. "
-	      "Source of the paper's numbers: Domingo et al., Kamino, OSDI '25.</p>\n",
-	      rep->page);
-	report_table_open(rep->page, heads);
-	for (i = 0; i < nr; i++) {
-		double bar = fmin(cell[i].off, 1) * 4;
-
-		fprintf(rep->page,
-			"<tr><th scope=\"row\"><span class=\"bar\" style=\"width:%.2fem\"></span>"
-			"%.1f %%</th><td class=\"t\">%s</td>",
-			bar, 100 * cell[i].off, cell[i].doc->tag);
-		report_cell_text(rep->page, cell[i].figure);
-		report_cell_text(rep->page, cell[i].row);
-		report_cell_text(rep->page, cell[i].column);
-		report_cell(rep->page, cell[i].ours);
-		report_cell(rep->page, cell[i].paper);
-		report_cell(rep->page, cell[i].ours - cell[i].paper);
-		fputs("</tr>\n", rep->page);
-	}
-	report_table_close(rep->page);
-	free(cell);
-}
-
-void report_paper_glance(struct report *rep)
-{
-	size_t nr, i, close = 0, far = 0;
-	struct cell *cell;
-
-	if (!report_of_kind(rep, REPORT_PAPER))
-		return;
-	nr = compared_cells(rep, &cell);
-	for (i = 0; i < nr; i++) {
-		close += cell[i].off <= 0.1;
-		far += cell[i].off > 0.5;
-	}
-	fprintf(rep->page,
-		"<li>Of %zu numbers of the paper, ours are within 10 %% for %zu and off by more than "
-		"half for %zu",
-		nr, close, far);
-	if (nr) {
-		fputs("; the worst is ", rep->page);
-		report_html(rep->page, cell[0].figure);
-		fputc(' ', rep->page);
-		report_html(rep->page, cell[0].row);
-		fputc(' ', rep->page);
-		report_html(rep->page, cell[0].column);
-		fprintf(rep->page, " (ours %.4g, the paper %.4g)", cell[0].ours, cell[0].paper);
-	}
-	fputs(": <a href=\"#off\">what is off, worst first</a>.</li>\n", rep->page);
-	free(cell);
+	return figure_named(name).scale;
 }
 
 /* ---- the section -------------------------------------------------------------------------------- */
@@ -670,6 +534,6 @@ void report_paper(struct report *rep)
 		one_figure(rep, figure);
 		fputs("</div>\n", rep->page);
 	}
-	off_table(rep);
+	report_off(rep);
 	fputs("</section>\n", rep->page);
 }

@@ -1,144 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * tools/report_runs.c - policies beside each other: documents of kamino run and sim.
- *
- * Results of one document with the same zone, agents and load are a group: they
- * served the same requests. A group has pictures of its own; groups are then set
- * beside each other.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "tools/report_internal.h"
+#include "tools/report_groups.h"
 
-#define GROUPS_MAX 256
-#define GROUPS_DRAWN 8 /* more only in the tables: a page has an end */
-#define POLICIES_MAX 32
 #define SERIES_LINES_MAX 16
 
-struct group {
-	const struct report_doc *doc;
-	const char *job, *zone; /* "" = none */
-	double agents, load;
-	char label[REPORT_NAME_MAX]; /* document and setting; "" when there is one group */
-	char setting[REPORT_NAME_MAX]; /* the same without the document */
-	const json_t *result[POLICIES_MAX];
-	uint32_t nr;
-};
-
-struct groups {
-	struct group *group;
-	uint32_t nr;
-	bool cut; /* there were more than fit */
-};
-
-/* ---- grouping --------------------------------------------------------------------- */
-
-static bool is_same(double a, double b)
-{
-	return a == b || (isnan(a) && isnan(b));
-}
-
-static struct group *group_of(struct groups *all, const struct report_doc *doc,
-			      const json_t *result)
-{
-	double agents = report_number(result, NULL, "agents");
-	double load = report_number(result, NULL, "load");
-	const char *zone = report_text(result, "zone"), *job = report_text(result, "job");
-	struct group *group;
-	uint32_t i;
-
-	for (i = 0; i < all->nr; i++) {
-		group = &all->group[i];
-		if (group->doc == doc && !strcmp(group->zone, zone) && !strcmp(group->job, job) &&
-		    is_same(group->agents, agents) && is_same(group->load, load) &&
-		    group->nr < POLICIES_MAX)
-			return group;
-	}
-	if (all->nr == GROUPS_MAX) {
-		all->cut = true;
-		return NULL;
-	}
-	group = &all->group[all->nr++];
-	*group = (struct group){
-		.doc = doc, .job = job, .zone = zone, .agents = agents, .load = load
-	};
-	return group;
-}
-
-/* What sets the group apart from the others, in few words. */
-static void label(const struct groups *all, struct group *group, bool one_doc)
-{
-	bool jobs = false, zones = false, agents = false, loads = false;
-	char text[3 * REPORT_NAME_MAX] = "", name[REPORT_NAME_MAX], whole[4 * REPORT_NAME_MAX];
-	size_t at = 0, room = sizeof(text);
-	uint32_t i;
-
-	for (i = 0; i < all->nr; i++) {
-		if (all->group[i].doc != group->doc)
-			continue;
-		jobs |= strcmp(all->group[i].job, group->job) != 0;
-		zones |= strcmp(all->group[i].zone, group->zone) != 0;
-		agents |= !is_same(all->group[i].agents, group->agents);
-		loads |= !is_same(all->group[i].load, group->load);
-	}
-	if (jobs) {
-		report_name(name, sizeof(name), group->job);
-		at += (size_t)snprintf(text, room, "%s", name);
-	}
-	if (zones) {
-		report_name(name, sizeof(name), group->zone);
-		at += (size_t)snprintf(text + at, room - at, "%s%s", at ? ", " : "", name);
-	}
-	if (agents)
-		at += (size_t)snprintf(text + at, room - at, "%s%.10g agents", at ? ", " : "",
-				       group->agents);
-	if (loads)
-		snprintf(text + at, room - at, "%sload %.6g", at ? ", " : "", group->load);
-	report_name(group->setting, sizeof(group->setting), text);
-	if (one_doc) {
-		report_name(group->label, sizeof(group->label), text);
-		return;
-	}
-	snprintf(whole, sizeof(whole), "%s%s%s", group->doc->tag, text[0] ? ": " : "", text);
-	report_name(group->label, sizeof(group->label), whole);
-}
-
-static int find_groups(const struct report *rep, struct groups *all)
-{
-	struct group *group;
-	json_t *result;
-	uint32_t i, nr;
-	size_t k;
-
-	all->nr = 0;
-	all->cut = false;
-	all->group = calloc(GROUPS_MAX, sizeof(*all->group));
-	if (!all->group)
-		return -ENOMEM;
-	for (i = 0; i < rep->doc_nr; i++) {
-		if (rep->doc[i].kind != REPORT_RUNS)
-			continue;
-		json_array_foreach(rep->doc[i].results, k, result) {
-			group = group_of(all, &rep->doc[i], result);
-			if (group)
-				group->result[group->nr++] = result;
-		}
-	}
-	nr = report_of_kind(rep, REPORT_RUNS);
-	for (i = 0; i < all->nr; i++)
-		label(all, &all->group[i], nr == 1);
-	return 0;
-}
-
-static const char *policy_of(const struct group *group, uint32_t i)
-{
-	return report_text(group->result[i], "policy");
-}
-
 /* " (A 8 agents)", or nothing when there is one group. */
-static const char *suffix(const struct group *group, char *text, size_t text_bytes)
+static const char *suffix(const struct report_group *group, char *text, size_t text_bytes)
 {
 	if (group->label[0])
 		snprintf(text, text_bytes, " (%s)", group->label);
@@ -150,7 +23,7 @@ static const char *suffix(const struct group *group, char *text, size_t text_byt
 /* ---- pictures of one group ---------------------------------------------------------- */
 
 /* The points of a distribution: the whole list, or of an older document five of them. */
-static void distribution(const struct group *group, struct report_chart *chart, double unit)
+static void distribution(const struct report_group *group, struct report_chart *chart, double unit)
 {
 	static const struct {
 		const char *key;
@@ -171,8 +44,8 @@ static void distribution(const struct group *group, struct report_chart *chart, 
 		row = report_chart_row(chart, name, share);
 		for (i = 0; i < group->nr; i++) {
 			if (!k)
-				report_chart_col(chart, policy_of(group, i),
-						 report_colour(chart->rep, policy_of(group, i)),
+				report_chart_col(chart, report_policy(group, i),
+						 report_colour(chart->rep, report_policy(group, i)),
 						 REPORT_OURS);
 			col = i;
 			list = json_object_get(json_object_get(group->result[i], "quantiles_us"),
@@ -192,7 +65,7 @@ static void distribution(const struct group *group, struct report_chart *chart, 
 			      "forty.";
 }
 
-static void latency_pictures(struct report *rep, const struct group *group)
+static void latency_pictures(struct report *rep, const struct report_group *group)
 {
 	struct report_chart chart;
 	char text[128];
@@ -213,7 +86,7 @@ static void latency_pictures(struct report *rep, const struct group *group)
 	report_chart_close(&chart);
 }
 
-static void mean_picture(struct report *rep, const struct group *group)
+static void mean_picture(struct report *rep, const struct report_group *group)
 {
 	struct report_chart chart;
 	char text[128];
@@ -225,7 +98,7 @@ static void mean_picture(struct report *rep, const struct group *group)
 	report_chart_col(&chart, "wait", 1, REPORT_OURS);
 	report_chart_col(&chart, "processing", 0, REPORT_OURS);
 	for (i = 0; i < group->nr; i++) {
-		row = report_chart_row(&chart, policy_of(group, i), i);
+		row = report_chart_row(&chart, report_policy(group, i), i);
 		report_chart_set(&chart, row, 0,
 				 report_number(group->result[i], "wait_us", "mean") / 1e3);
 		report_chart_set(&chart, row, 1,
@@ -234,16 +107,9 @@ static void mean_picture(struct report *rep, const struct group *group)
 	report_chart_close(&chart);
 }
 
-/* One column a key of the results, a row a policy. */
-struct column {
-	const char *in, *key, *name;
-	double scale;
-	uint32_t colour;
-};
-
-static void columns_picture(struct report *rep, const struct group *group, enum report_shape shape,
-			    const char *title, const char *x_label, const struct column *column,
-			    uint32_t nr)
+static void columns_picture(struct report *rep, const struct report_group *group,
+			    enum report_shape shape, const char *title, const char *x_label,
+			    const struct report_column *column, uint32_t nr)
 {
 	struct report_chart chart;
 	char text[128];
@@ -254,7 +120,7 @@ static void columns_picture(struct report *rep, const struct group *group, enum 
 	for (k = 0; k < nr; k++)
 		report_chart_col(&chart, column[k].name, column[k].colour, REPORT_OURS);
 	for (i = 0; i < group->nr; i++) {
-		row = report_chart_row(&chart, policy_of(group, i), i);
+		row = report_chart_row(&chart, report_policy(group, i), i);
 		for (k = 0; k < nr; k++)
 			report_chart_set(&chart, row, k,
 					 report_number(group->result[i], column[k].in,
@@ -264,17 +130,17 @@ static void columns_picture(struct report *rep, const struct group *group, enum 
 	report_chart_close(&chart);
 }
 
-static void bar_pictures(struct report *rep, const struct group *group)
+static void bar_pictures(struct report *rep, const struct report_group *group)
 {
-	static const struct column hits[] = {
+	static const struct report_column hits[] = {
 		{ NULL, "top_hit_rate", "top-level results", 100, 0 },
 		{ NULL, "rule_hit_rate", "rule objects", 100, 2 },
 	};
-	static const struct column memory[] = {
+	static const struct report_column memory[] = {
 		{ NULL, "cache_bytes_mean", "mean", 1. / 1048576, 0 },
 		{ NULL, "cache_bytes_max", "most of one agent", 1. / 1048576, 5 },
 	};
-	static const struct column decision[] = {
+	static const struct report_column decision[] = {
 		{ "decision_ns", "p50", "median", 1, 2 },
 		{ "decision_ns", "p99", "99 %", 1, 1 },
 		{ "decision_ns", "p999", "99.9 %", 1, 3 },
@@ -322,7 +188,7 @@ static bool is_long(const json_t *series)
 	       3 * 3600;
 }
 
-static void load_pictures(struct report *rep, const struct group *group)
+static void load_pictures(struct report *rep, const struct report_group *group)
 {
 	struct report_chart chart;
 	const json_t *series;
@@ -335,7 +201,7 @@ static void load_pictures(struct report *rep, const struct group *group)
 		if (!json_is_object(series))
 			continue;
 		report_chart_open(&chart, rep, REPORT_TIME, "Load over time: %s%s",
-				  policy_of(group, i), suffix(group, text, sizeof(text)));
+				  report_policy(group, i), suffix(group, text, sizeof(text)));
 		unit_s = is_long(series) ? 3600 : 1;
 		chart.x_label = is_long(series) ? "hours from the start, the warm-up included"
 						: "seconds from the start, the warm-up included";
@@ -347,12 +213,12 @@ static void load_pictures(struct report *rep, const struct group *group)
 	}
 }
 
-static bool has_audit(const struct group *group)
+static bool has_audit(const struct report_group *group)
 {
 	return json_object_get(group->result[0], "audit_clean") != NULL;
 }
 
-static void group_table(struct report *rep, const struct group *group)
+static void group_table(struct report *rep, const struct report_group *group)
 {
 	const char *heads[] = { "policy",     "mean, ms",   "p50",
 				"p90",	      "p99",	    "max",
@@ -360,7 +226,7 @@ static void group_table(struct report *rep, const struct group *group)
 				"rule hit %", "cache MiB",  "completed",
 				"refused",    "busy",	    has_audit(group) ? "audit" : NULL,
 				NULL };
-	static const struct column cells[] = {
+	static const struct report_column cells[] = {
 		{ "latency_us", "mean", NULL, 1e-3, 0 },
 		{ "latency_us", "p50", NULL, 1e-3, 0 },
 		{ "latency_us", "p90", NULL, 1e-3, 0 },
@@ -382,7 +248,7 @@ static void group_table(struct report *rep, const struct group *group)
 	report_table_open(rep->page, heads);
 	for (i = 0; i < group->nr; i++) {
 		fputs("<tr>", rep->page);
-		report_cell_head(rep->page, policy_of(group, i));
+		report_cell_head(rep->page, report_policy(group, i));
 		for (k = 0; k < KM_ARRAY_NR(cells); k++)
 			report_cell(rep->page,
 				    report_number(group->result[i], cells[k].in, cells[k].key) *
@@ -396,7 +262,7 @@ static void group_table(struct report *rep, const struct group *group)
 	report_table_close(rep->page);
 }
 
-static void one_group(struct report *rep, const struct group *group)
+static void one_group(struct report *rep, const struct report_group *group)
 {
 	fprintf(rep->page, "<h3>%s: ", group->doc->tag);
 	report_html(rep->page, group->doc->path);
@@ -414,192 +280,14 @@ static void one_group(struct report *rep, const struct group *group)
 	fputs("</div>\n", rep->page);
 }
 
-/* ---- groups beside each other ---------------------------------------------------------- */
-
-static const json_t *result_of(const struct group *group, const char *policy)
-{
-	uint32_t i;
-
-	for (i = 0; i < group->nr; i++)
-		if (!strcmp(policy_of(group, i), policy))
-			return group->result[i];
-	return NULL;
-}
-
-static bool is_first(const struct groups *all, uint32_t g, uint32_t i)
-{
-	uint32_t k;
-
-	for (k = 0; k < g; k++)
-		if (result_of(&all->group[k], policy_of(&all->group[g], i)))
-			return false;
-	return true;
-}
-
-/* The first groups that a verb made, which are comparable: run's time is not sim's. */
-static uint32_t groups_of(const struct groups *all, const char *command, struct groups *some)
-{
-	uint32_t g;
-
-	*some = (struct groups){ .group = calloc(GROUPS_DRAWN, sizeof(*some->group)) };
-	for (g = 0; some->group && g < all->nr && some->nr < GROUPS_DRAWN; g++)
-		if (!strcmp(all->group[g].doc->command, command))
-			some->group[some->nr++] = all->group[g];
-	return some->nr;
-}
-
-/* A row a policy, a column a group. */
-static void beside(struct report *rep, const struct groups *all, const char *title,
-		   const char *x_label, const struct column *column)
-{
-	const char *command = all->group[0].doc->command;
-	struct report_chart chart;
-	uint32_t g, i, k, row;
-
-	report_chart_open(&chart, rep, REPORT_BARS, "%s (kamino %s)", title, command);
-	chart.x_label = x_label;
-	for (g = 0; g < all->nr; g++)
-		report_chart_col(&chart, all->group[g].label, g, REPORT_OURS);
-	for (g = 0; g < all->nr; g++) {
-		for (i = 0; i < all->group[g].nr; i++) {
-			const char *policy = policy_of(&all->group[g], i);
-
-			if (!is_first(all, g, i))
-				continue;
-			row = report_chart_row(&chart, policy, 0);
-			for (k = 0; k < all->nr; k++)
-				report_chart_set(&chart, row, k,
-						 report_number(result_of(&all->group[k], policy),
-							       column->in, column->key) *
-							 column->scale);
-		}
-	}
-	report_chart_close(&chart);
-}
-
-static void all_beside(struct report *rep, const struct groups *all, const char *command)
-{
-	static const struct column mean = { "latency_us", "mean", NULL, 1e-3, 0 },
-				   tail = { "latency_us", "p99", NULL, 1e-3, 0 },
-				   hits = { NULL, "top_hit_rate", NULL, 100, 0 };
-	struct groups some;
-
-	if (groups_of(all, command, &some) > 1) {
-		beside(rep, &some, "Mean latency", "ms", &mean);
-		beside(rep, &some, "99th percentile", "ms", &tail);
-		beside(rep, &some, "Top-level hits", "%", &hits);
-	}
-	free(some.group);
-}
-
-/* ---- over agents, over loads --------------------------------------------------------- */
-
-#define OVER_MIN 3 /* points that make a line; two stand side by side */
-#define OVER_SETS_MAX 4
-
-static double agents_of(const struct group *group)
-{
-	return group->agents;
-}
-
-static double load_of(const struct group *group)
-{
-	return group->load;
-}
-
-/* What is varied, and what then has to be the same. */
-struct over {
-	double (*at)(const struct group *group);
-	double (*fixed)(const struct group *group);
-	const char *what, *x_label;
-	bool log_x;
-};
-
-static bool is_one_set(const struct over *over, const struct group *a, const struct group *b)
-{
-	return a->doc == b->doc && !strcmp(a->zone, b->zone) &&
-	       is_same(over->fixed(a), over->fixed(b));
-}
-
-/* Groups like @first that differ in what is varied; 0 when @first is not their first. */
-static uint32_t set_size(const struct over *over, const struct groups *all, uint32_t first)
-{
-	uint32_t g, nr = 0;
-
-	for (g = 0; g < all->nr; g++) {
-		if (!is_one_set(over, &all->group[first], &all->group[g]))
-			continue;
-		if (g < first)
-			return 0;
-		nr += g == first || over->at(&all->group[g]) != over->at(&all->group[first]);
-	}
-	return nr;
-}
-
-static void line_over(struct report *rep, const struct over *over, const struct groups *all,
-		      uint32_t first, const char *title, const struct column *column)
-{
-	const struct group *group = &all->group[first];
-	struct report_chart chart;
-	char fixed[64] = "";
-	uint32_t g, i, k, row;
-
-	if (!isnan(over->fixed(group)))
-		snprintf(fixed, sizeof(fixed), over->fixed == load_of ? ", load %g" : ", %g agents",
-			 over->fixed(group));
-	report_chart_open(&chart, rep, REPORT_LINES, "%s by %s (%s%s)", title, over->what,
-			  group->doc->tag, fixed);
-	chart.x_label = over->x_label;
-	chart.y_label = column->name;
-	chart.log_x = over->log_x;
-	for (i = 0; i < group->nr; i++)
-		report_chart_col(&chart, policy_of(group, i),
-				 report_colour(rep, policy_of(group, i)), REPORT_OURS);
-	for (g = first; g < all->nr; g++) {
-		if (!is_one_set(over, group, &all->group[g]))
-			continue;
-		row = report_chart_row(&chart, "", over->at(&all->group[g]));
-		for (k = 0; k < group->nr; k++)
-			report_chart_set(
-				&chart, row, k,
-				report_number(result_of(&all->group[g], policy_of(group, k)),
-					      column->in, column->key) *
-					column->scale);
-	}
-	report_chart_close(&chart);
-}
-
-static void all_over(struct report *rep, const struct groups *all)
-{
-	static const struct column mean = { "latency_us", "mean", "ms", 1e-3, 0 },
-				   tail = { "latency_us", "p99", "ms", 1e-3, 0 },
-				   hits = { NULL, "top_hit_rate", "%", 100, 0 };
-	static const struct over overs[] = {
-		{ agents_of, load_of, "agents", "agents", true },
-		{ load_of, agents_of, "load", "load", false },
-	};
-	uint32_t g, nr = 0;
-	size_t i;
-
-	for (i = 0; i < KM_ARRAY_NR(overs); i++)
-		for (g = 0; g < all->nr && nr < OVER_SETS_MAX; g++) {
-			if (set_size(&overs[i], all, g) < OVER_MIN)
-				continue;
-			nr++;
-			line_over(rep, &overs[i], all, g, "Mean latency", &mean);
-			line_over(rep, &overs[i], all, g, "99th percentile", &tail);
-			line_over(rep, &overs[i], all, g, "Top-level hits", &hits);
-		}
-}
-
 void report_runs(struct report *rep)
 {
-	struct groups all;
+	struct report_groups all;
 	uint32_t g;
 
 	if (!report_of_kind(rep, REPORT_RUNS))
 		return;
-	if (find_groups(rep, &all)) {
+	if (report_groups_find(rep, &all)) {
 		report_fail(rep, -ENOMEM, "out of memory");
 		return;
 	}
@@ -608,27 +296,21 @@ void report_runs(struct report *rep)
 	      "sim document has virtual time and drawn or recorded costs, a run document this "
 	      "machine's.</p>\n",
 	      rep->page);
-	if (all.nr > 1) {
-		fputs("<h3>Side by side</h3>\n<div class=\"grid\">\n", rep->page);
-		all_beside(rep, &all, "run");
-		all_beside(rep, &all, "sim");
-		all_over(rep, &all);
-		fputs("</div>\n", rep->page);
-	}
-	for (g = 0; g < all.nr && g < GROUPS_DRAWN; g++)
+	report_beside(rep, &all);
+	for (g = 0; g < all.nr && g < REPORT_GROUPS_DRAWN; g++)
 		one_group(rep, &all.group[g]);
-	if (all.nr > GROUPS_DRAWN || all.cut)
+	if (all.nr > REPORT_GROUPS_DRAWN || all.cut)
 		fprintf(rep->page,
 			"<p class=\"warn\">Pictures show the first %d settings; the last section "
 			"has the numbers of all.</p>\n",
-			GROUPS_DRAWN);
+			REPORT_GROUPS_DRAWN);
 	fputs("</section>\n", rep->page);
 	free(all.group);
 }
 
 /* ---- at a glance ---------------------------------------------------------------------- */
 
-static void glance(struct report *rep, const struct group *group)
+static void glance(struct report *rep, const struct report_group *group)
 {
 	double best = INFINITY, worst = -INFINITY;
 	const char *best_name = "", *worst_name = "";
@@ -640,11 +322,11 @@ static void glance(struct report *rep, const struct group *group)
 
 		if (mean < best) {
 			best = mean;
-			best_name = policy_of(group, i);
+			best_name = report_policy(group, i);
 		}
 		if (mean > worst) {
 			worst = mean;
-			worst_name = policy_of(group, i);
+			worst_name = report_policy(group, i);
 		}
 	}
 	if (!(best < INFINITY))
@@ -663,7 +345,7 @@ static void glance(struct report *rep, const struct group *group)
 	fputs(".</li>\n", rep->page);
 }
 
-static void audits(struct report *rep, const struct groups *all)
+static void audits(struct report *rep, const struct report_groups *all)
 {
 	uint32_t g, i, nr = 0, failed = 0;
 
@@ -684,16 +366,16 @@ static void audits(struct report *rep, const struct groups *all)
 
 void report_runs_glance(struct report *rep)
 {
-	struct groups all;
+	struct report_groups all;
 	uint32_t g;
 
 	if (!report_of_kind(rep, REPORT_RUNS))
 		return;
-	if (find_groups(rep, &all)) {
+	if (report_groups_find(rep, &all)) {
 		report_fail(rep, -ENOMEM, "out of memory");
 		return;
 	}
-	for (g = 0; g < all.nr && g < GROUPS_DRAWN; g++)
+	for (g = 0; g < all.nr && g < REPORT_GROUPS_DRAWN; g++)
 		glance(rep, &all.group[g]);
 	audits(rep, &all);
 	free(all.group);

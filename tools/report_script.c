@@ -3,38 +3,36 @@
  * tools/report_script.c - a chart as a gnuplot script.
  *
  * Pictures are 480 units wide, so that their text can be read on a phone, and as
- * high as their rows ask for. Bars and boxes lie, so that names stand beside them.
- * All shapes are computed here and given as plain numbers; black is a stand-in
+ * high as their rows ask for. All shapes are computed here and given as plain numbers; black is a stand-in
  * for the reader's text colour.
  */
 #include <string.h>
 
 #include "tools/report_internal.h"
+#include "tools/report_script.h"
 
 #define WIDTH 480
 #define FONT 13
-#define FULL_FILL "0.85"
-#define FAINT_FILL "0.25"
 #define TAIL_FROM 0.5 /* share; what is faster is in the other picture */
 
 /* Apart in colour and in lightness, readable on white and on near-black. */
 static const char *const colours[] = { "#2f7ed8", "#e07b00", "#2a9d5c", "#d9483b", "#8e63ce",
 				       "#0f9fa8", "#b5782a", "#d0459b", "#7f8c8d", "#7a9a01" };
 
-static const char *colour(uint32_t nr)
+const char *report_script_colour(uint32_t nr)
 {
 	return colours[nr % KM_ARRAY_NR(colours)];
 }
 
 /* Points that differ without colour: discs, squares, triangles ... filled and not. */
-static uint32_t mark(uint32_t nr)
+uint32_t report_script_mark(uint32_t nr)
 {
 	static const uint32_t marks[] = { 7, 5, 9, 13, 11, 6, 4, 8, 12, 10 };
 
 	return marks[nr % KM_ARRAY_NR(marks)];
 }
 
-static bool is_drawn(double value, bool is_log)
+bool report_script_drawn(double value, bool is_log)
 {
 	return isfinite(value) && (!is_log || value > 0);
 }
@@ -92,7 +90,7 @@ static uint32_t key_height(const struct report_chart *chart)
 static void key_sample(const struct report_chart *chart, uint32_t col, double x, double y,
 		       double height, FILE *to)
 {
-	const char *rgb = colour(chart->col[col].colour);
+	const char *rgb = report_script_colour(chart->col[col].colour);
 	bool paper = chart->col[col].style == REPORT_PAPER_STYLE;
 	double half_x = 13. / WIDTH, half_y = 5 / height;
 
@@ -121,7 +119,8 @@ static void key_sample(const struct report_chart *chart, uint32_t col, double x,
 		break;
 	}
 	fprintf(to, "set label '' at screen %.4f, screen %.4f point pt %u ps 0.7 lc rgb '%s'\n", x,
-		y, mark(chart->shape == REPORT_DOTS ? col : chart->col[col].colour), rgb);
+		y, report_script_mark(chart->shape == REPORT_DOTS ? col : chart->col[col].colour),
+		rgb);
 }
 
 /* By hand: gnuplot's own key knows no better than the width of the plot. */
@@ -144,7 +143,8 @@ static void draw_key(const struct report_chart *chart, double height, FILE *to)
 }
 
 /* Everything around the plot is placed here: gnuplot guesses the width of text badly. */
-static void head(const struct report_chart *chart, FILE *to, uint32_t plot_height, double left)
+void report_script_head(const struct report_chart *chart, FILE *to, uint32_t plot_height,
+			double left)
 {
 	uint32_t below = 26 + (chart->x_label[0] ? 22 : 0), key = key_height(chart);
 	double height = 12 + plot_height + below + key;
@@ -170,13 +170,21 @@ static void head(const struct report_chart *chart, FILE *to, uint32_t plot_heigh
 }
 
 /* Room for the names of rows. */
-static double names_width(const struct report_chart *chart)
+double report_script_names(const struct report_chart *chart)
 {
 	uint32_t r, chars = 1;
 
 	for (r = 0; r < chart->row_nr; r++)
 		chars = longest(chart->row[r].name, chars);
 	return fmin(chars * CHAR_WIDTH, NAMES_WIDTH_MAX) + 14;
+}
+
+/* 1, 2 or 5 times a power of ten, at least @least. */
+double report_script_step(double least)
+{
+	double power = pow(10, floor(log10(least))), times = least / power;
+
+	return power * (times <= 1 ? 1 : times <= 2 ? 2 : times <= 5 ? 5 : 10);
 }
 
 /* ---- lines ------------------------------------------------------------------- */
@@ -198,7 +206,7 @@ static void line_block(const struct report_chart *chart, uint32_t col, FILE *to)
 			    (r && value == chart->row[chart->row_nr - 1].value[col]))
 				continue;
 		}
-		if (!is_drawn(x, chart->log_x) || !is_drawn(y, chart->log_y))
+		if (!report_script_drawn(x, chart->log_x) || !report_script_drawn(y, chart->log_y))
 			continue;
 		fprintf(to, "%.12g %.12g\n", x, y);
 		nr++;
@@ -215,7 +223,7 @@ static bool has_points(const struct report_chart *chart, uint32_t col)
 	for (r = 0; r < chart->row_nr; r++) {
 		double value = chart->row[r].value[col];
 
-		if (is_drawn(value, swap ? chart->log_x : chart->log_y) &&
+		if (report_script_drawn(value, swap ? chart->log_x : chart->log_y) &&
 		    (chart->shape != REPORT_TAIL ||
 		     (chart->row[r].at >= TAIL_FROM && chart->row[r].at < 1)))
 			return true;
@@ -229,13 +237,14 @@ static void line(const struct report_chart *chart, uint32_t col, FILE *to)
 	bool paper = chart->col[col].style == REPORT_PAPER_STYLE;
 
 	fprintf(to, "$d%u using 1:2 with %s lc rgb '%s' lw %s dt %s", col,
-		marked ? "linespoints" : "lines", colour(chart->col[col].colour),
+		marked ? "linespoints" : "lines", report_script_colour(chart->col[col].colour),
 		chart->col[col].style == REPORT_FAINT ? "0.9"
 		: chart->shape == REPORT_TIME	      ? "1.1"
 						      : "1.8",
 		paper ? "'-'" : "1");
 	if (marked)
-		fprintf(to, " pt %u ps %s", mark(chart->col[col].colour), paper ? "0.4" : "0.6");
+		fprintf(to, " pt %u ps %s", report_script_mark(chart->col[col].colour),
+			paper ? "0.4" : "0.6");
 }
 
 static void plot_lines(const struct report_chart *chart, FILE *to, bool second)
@@ -261,14 +270,6 @@ static void y_label(FILE *to, const char *text)
 	fputc('\n', to);
 }
 
-/* 1, 2 or 5 times a power of ten, at least @least. */
-static double nice_step(double least)
-{
-	double power = pow(10, floor(log10(least))), times = least / power;
-
-	return power * (times <= 1 ? 1 : times <= 2 ? 2 : times <= 5 ? 5 : 10);
-}
-
 /* A panel is low: few tics. */
 static void panel_tics(const struct report_chart *chart, bool second, FILE *to)
 {
@@ -278,7 +279,7 @@ static void panel_tics(const struct report_chart *chart, bool second, FILE *to)
 	for (c = 0; c < chart->col_nr; c++)
 		for (r = 0; r < chart->row_nr && chart->col[c].second == second; r++)
 			most = fmax(most, chart->row[r].value[c]);
-	fprintf(to, "set ytics %.12g\n", nice_step(most > 0 ? most / 4 : 0.25));
+	fprintf(to, "set ytics %.12g\n", report_script_step(most > 0 ? most / 4 : 0.25));
 }
 
 static void two_panels(const struct report_chart *chart, FILE *to)
@@ -316,7 +317,7 @@ static void rows_as_x_tics(const struct report_chart *chart, FILE *to)
 	fputs("set xtics (", to);
 	for (r = 0; r < chart->row_nr; r++) {
 		at = chart->row[r].at;
-		if (!is_drawn(at, chart->log_x))
+		if (!report_script_drawn(at, chart->log_x))
 			continue;
 		fprintf(to, "%.12g,", at);
 		low = fmin(low, at);
@@ -337,7 +338,7 @@ static void lines(const struct report_chart *chart, FILE *to)
 	bool panels = chart->y2_label[0];
 	uint32_t c;
 
-	head(chart, to, panels ? 290 : 230, 70);
+	report_script_head(chart, to, panels ? 290 : 230, 70);
 	if (chart->log_x)
 		fputs("set logscale x\n", to);
 	if (chart->log_y)
@@ -361,263 +362,6 @@ static void lines(const struct report_chart *chart, FILE *to)
 	plot_lines(chart, to, false);
 }
 
-/* ---- lying shapes -------------------------------------------------------------- */
-
-struct extent {
-	double low, high; /* of what is drawn, with 0 for bars */
-};
-
-static void stretch(struct extent *e, double value)
-{
-	e->low = fmin(e->low, value);
-	e->high = fmax(e->high, value);
-}
-
-/* Room for the numbers that stand at the ends, and for those below. */
-static void x_range(const struct extent *e, FILE *to)
-{
-	double span = e->high - e->low;
-
-	if (!(span > 0))
-		span = fabs(e->high) > 0 ? fabs(e->high) : 1;
-	fprintf(to, "set xtics %.12g\n", nice_step(span / 5));
-	fprintf(to, "set xrange [%.12g:%.12g]\n", e->low < 0 ? e->low - 0.16 * span : e->low,
-		e->high > 0 ? e->high + 0.16 * span : e->high + 0.02 * span);
-}
-
-static void rows_as_tics(const struct report_chart *chart, FILE *to)
-{
-	char name[37];
-	uint32_t r;
-
-	fprintf(to, "set yrange [%.1f:0.5]\nset grid noytics xtics\nset ytics scale 0 (",
-		-(double)chart->row_nr + 0.5);
-	for (r = 0; r < chart->row_nr; r++) {
-		fputs(r ? "," : "", to);
-		report_name(name, sizeof(name), chart->row[r].name);
-		report_plot_tic(to, name);
-		fprintf(to, " %d", -(int)r);
-	}
-	fputs(")\n", to);
-}
-
-static void box(FILE *to, double x0, double x1, double y0, double y1)
-{
-	/* x y xlow xhigh ylow yhigh of boxxyerror */
-	fprintf(to, "%.12g %.6g %.12g %.12g %.6g %.6g\n", x1, (y0 + y1) / 2, fmin(x0, x1),
-		fmax(x0, x1), y0, y1);
-}
-
-static void fill(const struct report_chart *chart, uint32_t col, uint32_t colour_nr, FILE *to)
-{
-	bool paper = chart->col[col].style == REPORT_PAPER_STYLE;
-
-	fprintf(to, " with boxxyerror lc rgb '%s' lw 0.8 fs %s", colour(colour_nr),
-		paper ? "transparent solid " FAINT_FILL " border"
-		      : "transparent solid " FULL_FILL " border");
-}
-
-/* Bars of one column; a lone column takes a colour a row. */
-static void bars(const struct report_chart *chart, FILE *to)
-{
-	double high = 0.8 / chart->col_nr;
-	struct extent e = { 0, 0 };
-	uint32_t r, c;
-	char text[32];
-
-	head(chart, to, chart->row_nr * (chart->col_nr > 1 ? 10 + 15 * chart->col_nr : 26),
-	     names_width(chart));
-	rows_as_tics(chart, to);
-	for (c = 0; c < chart->col_nr; c++) {
-		fprintf(to, "$d%u << EOD\n", c);
-		for (r = 0; r < chart->row_nr; r++) {
-			double value = chart->row[r].value[c], y = -(double)r + 0.4 - c * high;
-
-			if (isnan(value))
-				continue;
-			stretch(&e, value);
-			fprintf(to, "%s ", report_format(value, text, sizeof(text)));
-			box(to, 0, value, y - high + 0.02, y - 0.02);
-		}
-		fputs("- NaN NaN NaN NaN NaN NaN\nEOD\n", to);
-	}
-	x_range(&e, to);
-	for (c = 0; c < chart->col_nr; c++) {
-		fprintf(to, "%s$d%u using 2:3:4:5:6:7", c ? ", " : "plot ", c);
-		fill(chart, c, chart->col[c].colour, to);
-	}
-	for (c = 0; c < chart->col_nr; c++)
-		fprintf(to,
-			", $d%u using ($2>=0?$2:NaN):3:1 with labels left offset 0.4,0 "
-			"font ',11', $d%u using ($2<0?$2:NaN):3:1 with labels right "
-			"offset -0.4,0 font ',11'",
-			c, c);
-	fputc('\n', to);
-}
-
-/* Columns 0 and 1 lie on each other, 2 and 3 on each other below them. */
-static void stacks(const struct report_chart *chart, FILE *to)
-{
-	uint32_t r, c, pairs = chart->col_nr / 2;
-	double high = 0.8 / (pairs ? pairs : 1);
-	struct extent e = { 0, 0 };
-	char text[32];
-
-	head(chart, to, chart->row_nr * (10 + 17 * pairs), names_width(chart));
-	rows_as_tics(chart, to);
-	for (c = 0; c < 2 * pairs; c++) {
-		fprintf(to, "$d%u << EOD\n", c);
-		for (r = 0; r < chart->row_nr; r++) {
-			double below = c % 2 ? chart->row[r].value[c - 1] : 0;
-			double value = chart->row[r].value[c], y = -(double)r + 0.4 - c / 2 * high;
-
-			if (isnan(value) || isnan(below))
-				continue;
-			stretch(&e, below + value);
-			fprintf(to, "%s ", report_format(below + value, text, sizeof(text)));
-			box(to, below, below + value, y - high + 0.02, y - 0.02);
-		}
-		fputs("- NaN NaN NaN NaN NaN NaN\nEOD\n", to);
-	}
-	x_range(&e, to);
-	for (c = 0; c < 2 * pairs; c++) {
-		fprintf(to, "%s$d%u using 2:3:4:5:6:7", c ? ", " : "plot ", c);
-		fill(chart, c, chart->col[c].colour, to);
-	}
-	for (c = 1; c < 2 * pairs; c += 2)
-		fprintf(to, ", $d%u using 2:3:1 with labels left offset 0.4,0 font ',11'", c);
-	fputc('\n', to);
-}
-
-/* One line a row, one mark a column. */
-static void dots(const struct report_chart *chart, FILE *to)
-{
-	double low = INFINITY, high = 0, value;
-	uint32_t r, c;
-
-	head(chart, to, chart->row_nr * 24, names_width(chart));
-	rows_as_tics(chart, to);
-	fputs("set logscale x\nset grid ytics\n", to);
-	for (c = 0; c < chart->col_nr; c++) {
-		fprintf(to, "$d%u << EOD\n", c);
-		for (r = 0; r < chart->row_nr; r++) {
-			value = chart->row[r].value[c];
-			if (!is_drawn(value, true))
-				continue;
-			fprintf(to, "%.12g %d\n", value, -(int)r);
-			low = fmin(low, value);
-			high = fmax(high, value);
-		}
-		fputs("NaN NaN\nEOD\n", to);
-	}
-	if (high > 0) /* five powers of ten are named at most */
-		fprintf(to, "set xtics %.12g\n", pow(10, ceil((log10(high / low) + 1) / 5)));
-	else
-		fputs("set xrange [1:10]\n", to);
-	for (c = 0; c < chart->col_nr; c++) {
-		fprintf(to, "%s$d%u using 1:2 with points pt %u ps 0.9 lc rgb '%s'",
-			c ? ", " : "plot ", c, mark(c), colour(chart->col[c].colour));
-	}
-	fputc('\n', to);
-}
-
-static bool is_whole(const struct report_row *row, uint32_t first)
-{
-	uint32_t i;
-
-	for (i = first; i < first + 6; i++)
-		if (!isfinite(row->value[i]))
-			return false;
-	return true;
-}
-
-/* One set of boxes: what to do with each, @y its middle. */
-struct box_set {
-	const struct report_chart *chart;
-	uint32_t first; /* column */
-	double high; /* of a box and the gap below it */
-	double middle; /* in its row */
-};
-
-static void box_block(const struct box_set *set, const char *name,
-		      void (*put)(const double *v, double y, double half, FILE *to), FILE *to)
-{
-	uint32_t r, nr = 0;
-
-	fprintf(to, "$%s%u << EOD\n", name, set->first);
-	for (r = 0; r < set->chart->row_nr; r++) {
-		const double *v = &set->chart->row[r].value[set->first];
-
-		if (!is_whole(&set->chart->row[r], set->first))
-			continue;
-		put(v, -(double)r + set->middle, set->high * 0.4, to);
-		nr++;
-	}
-	fputs(nr ? "EOD\n" : "NaN NaN NaN NaN NaN NaN\nEOD\n", to);
-}
-
-/* v: min, q1, median, q3, max, mean */
-static void put_box(const double *v, double y, double half, FILE *to)
-{
-	box(to, v[1], v[3], y - half, y + half);
-}
-
-static void put_whiskers(const double *v, double y, double half, FILE *to)
-{
-	(void)half;
-	fprintf(to, "%.12g %.6g %.12g 0\n%.12g %.6g %.12g 0\n", v[0], y, v[1] - v[0], v[3], y,
-		v[4] - v[3]);
-}
-
-static void put_median(const double *v, double y, double half, FILE *to)
-{
-	fprintf(to, "%.12g %.6g 0 %.6g\n", v[2], y - half, 2 * half);
-}
-
-static void put_mean(const double *v, double y, double half, FILE *to)
-{
-	(void)half;
-	fprintf(to, "%.12g %.6g\n", v[5], y);
-}
-
-static void plot_boxes(const struct box_set *set, FILE *to)
-{
-	uint32_t first = set->first;
-
-	fprintf(to, "%s$box%u using 1:2:3:4:5:6", first ? ", " : "plot ", first);
-	fill(set->chart, first, set->chart->col[first].colour, to);
-	fprintf(to, ", $whisker%u using 1:2:3:4 with vectors nohead lw 1.4 lc rgb '%s'", first,
-		colour(set->chart->col[first].colour));
-	fprintf(to, ", $median%u using 1:2:3:4 with vectors nohead lw 2 lc rgb 'black'", first);
-	fprintf(to, ", $mean%u using 1:2 with points pt 2 ps 0.6 lw 1.2 lc rgb 'black'", first);
-}
-
-/* Whiskers to the extremes, a box between the quartiles, a line at the median, a mark at the mean. */
-static void boxes(const struct report_chart *chart, FILE *to)
-{
-	uint32_t r, i, k, nr = chart->col_nr / 6;
-	struct box_set set[REPORT_COLS_MAX / 6];
-	struct extent e = { 0, 0 };
-
-	head(chart, to, chart->row_nr * (12 + 20 * nr), names_width(chart));
-	rows_as_tics(chart, to);
-	fputs("set arrow from 0, graph 0 to 0, graph 1 nohead lw 0.8 back\n", to);
-	for (k = 0; k < nr; k++) {
-		set[k] = (struct box_set){ chart, 6 * k, 0.8 / nr, 0.4 - (k + 0.5) * 0.8 / nr };
-		for (r = 0; r < chart->row_nr; r++)
-			for (i = 6 * k; i < 6 * k + 6 && is_whole(&chart->row[r], 6 * k); i++)
-				stretch(&e, chart->row[r].value[i]);
-		box_block(&set[k], "box", put_box, to);
-		box_block(&set[k], "whisker", put_whiskers, to);
-		box_block(&set[k], "median", put_median, to);
-		box_block(&set[k], "mean", put_mean, to);
-	}
-	x_range(&e, to);
-	for (k = 0; k < nr; k++)
-		plot_boxes(&set[k], to);
-	fputc('\n', to);
-}
-
 void report_script(const struct report_chart *chart, FILE *to)
 {
 	switch (chart->shape) {
@@ -628,16 +372,16 @@ void report_script(const struct report_chart *chart, FILE *to)
 		lines(chart, to);
 		return;
 	case REPORT_BARS:
-		bars(chart, to);
+		report_script_bars(chart, to);
 		return;
 	case REPORT_STACKS:
-		stacks(chart, to);
+		report_script_stacks(chart, to);
 		return;
 	case REPORT_DOTS:
-		dots(chart, to);
+		report_script_dots(chart, to);
 		return;
 	case REPORT_BOXES:
-		boxes(chart, to);
+		report_script_boxes(chart, to);
 		return;
 	}
 }

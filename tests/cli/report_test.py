@@ -304,6 +304,7 @@ def bad_input_is_refused_with_its_reason():
     refused("'policy' must be a text", changed(doc, lambda d: d["results"][0].pop("policy")), "-o", out)
     refused("'agents' must be a whole", changed(doc, lambda d: d["results"][1].update(agents="4")), "-o", out)
     refused("'row' must", changed(an_experiment()[1], lambda d: d["results"][0].pop("row")), "-o", out)
+    refused("more than", changed(an_experiment()[1], lambda d: d["results"].extend(d["results"][:1] * 20000)), "-o", out)
     assert not os.path.exists(out)
     refused("no document", "-o", out, code=2)
     refused("-o FILE is missing", file, code=2)
