@@ -35,19 +35,6 @@ static double fig1_ms(const double *ms, double u)
 	return km_sim_exp(km_sim_ln(ms[i - 1]) * (1 - part) + km_sim_ln(ms[i]) * part);
 }
 
-/* The normal quantile; absolute error below 4.5e-4 (Abramowitz and Stegun 26.2.23). */
-static double normal_quantile(double u)
-{
-	double p = u < 0.5 ? u : 1 - u, t, z;
-
-	if (p < 1e-9)
-		p = 1e-9;
-	t = sqrt(-2 * km_sim_ln(p));
-	z = t - (2.515517 + t * (0.802853 + t * 0.010328)) /
-			(1 + t * (1.432788 + t * (0.189269 + t * 0.001308)));
-	return u < 0.5 ? -z : z;
-}
-
 /* The normal distribution function; error below 1e-5 (Abramowitz and Stegun 26.2.16). */
 static double normal_share(double z)
 {
@@ -156,7 +143,7 @@ static void fill_noise(struct km_costs *costs)
 
 	for (i = 0; i < KM_COST_NOISE_NR; i++) {
 		factor[i] = km_sim_exp(costs->drawn.noise *
-				       normal_quantile((i + 0.5) / KM_COST_NOISE_NR));
+				       km_sim_normal_quantile((i + 0.5) / KM_COST_NOISE_NR));
 		sum += factor[i];
 	}
 	for (i = 0; i < KM_COST_NOISE_NR; i++)
@@ -206,8 +193,8 @@ void km_costs_destroy(struct km_costs *costs)
 	free(costs);
 }
 
-/* A value's place in 0..1: consecutive values spread evenly (golden ratio), from any start. */
-static double place_of(uint64_t seed, uint32_t value)
+/* Consecutive values spread evenly (golden ratio), from any start. */
+double km_cost_drawn_place(uint64_t seed, uint32_t value)
 {
 	uint64_t start = km_splitmix64(&seed);
 	uint64_t at = start + value * UINT64_C(0x9e3779b97f4a7c15);
@@ -219,14 +206,14 @@ static void fill_drawn(const struct km_costs *costs, const struct km_type *type,
 		       struct km_cost_type *ct, uint64_t *miss_ns)
 {
 	const struct km_cost_drawn *d = &costs->drawn;
-	double u = place_of(costs->seed, type->trait[costs->family]);
+	double u = km_cost_drawn_place(costs->seed, type->trait[costs->family]);
 	double miss = fig1_ms(fig1_miss_ms, u) * d->miss_scale * 1e6, z;
 	uint64_t mix = costs->seed ^ type->hash;
 	uint32_t r;
 
-	z = d->correlation * normal_quantile(u) +
+	z = d->correlation * km_sim_normal_quantile(u) +
 	    sqrt(1 - d->correlation * d->correlation) *
-		    normal_quantile(((double)(km_splitmix64(&mix) >> 11) + 0.5) * 0x1.0p-53);
+		    km_sim_normal_quantile(((double)(km_splitmix64(&mix) >> 11) + 0.5) * 0x1.0p-53);
 	ct->hit_ns = (uint64_t)(fig1_ms(fig1_hit_ms, normal_share(z)) * d->hit_scale * 1e6);
 	ct->build_ns = (uint64_t)(miss * d->build_share);
 	for (r = 0; r < costs->rule_nr; r++)

@@ -61,6 +61,13 @@ int km_costs_create_drawn(struct km_costs **out, const struct km_cost_drawn *dra
 			  struct km_diag *diag) KM_MUST_CHECK;
 
 /**
+ * km_cost_drawn_place() - where a family stands among the misses of drawn costs.
+ * @seed: the costs'. @value: of the trait that most rules use.
+ * Return: 0..1, the share of families that miss cheaper.
+ */
+double km_cost_drawn_place(uint64_t seed, uint32_t value);
+
+/**
  * km_costs_load() - a recorded profile.
  * @rules: [rule_nr]: each must be named in the file and the file name no other.
  * Return: 0; -EINVAL with line and reason; -errno.

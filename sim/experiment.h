@@ -21,6 +21,8 @@ struct km_experiment_cfg {
 	uint64_t seed;
 	const struct km_policy *const *policy; /* [policy_nr] rows of others are left out */
 	uint32_t policy_nr; /* 0 = all rows */
+	const double *agents; /* [agents_nr] figure 2's rows of other numbers are left out */
+	uint32_t agents_nr; /* 0 = all rows */
 	uint32_t thread_nr; /* 0 = all cores */
 	bool check;
 	struct km_sweep_progress progress;

@@ -199,6 +199,16 @@ void exp_fig1(struct exp *x)
 	free(value);
 }
 
+static bool wants_agents(const struct exp *x, uint32_t agent_nr)
+{
+	uint32_t i;
+
+	for (i = 0; i < x->cfg->agents_nr; i++)
+		if (x->cfg->agents[i] == agent_nr)
+			return true;
+	return !x->cfg->agents_nr;
+}
+
 void exp_fig2(struct exp *x)
 {
 	struct pooled base, p;
@@ -211,6 +221,8 @@ void exp_fig2(struct exp *x)
 		struct how how = exp_plain;
 
 		how.agent_nr = km_paper_fig2[i].agents;
+		if (!wants_agents(x, how.agent_nr))
+			continue;
 		pool(x, &km_policy_protean, &how, &p);
 		hits.nr = 0;
 		for (z = 0; z < x->cfg->zone_nr; z++)

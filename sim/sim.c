@@ -427,7 +427,7 @@ static void end_window(struct sim *sim)
 	uint64_t completed = out->completed - sim->window_completed;
 	bool saturated = sim->inside >= 4 * (uint64_t)sim->cfg.agent_nr;
 
-	if (sim->window_end_ns) {
+	if (sim->window_end_ns && sim->window_submitted >= sim->cfg.warmup_nr) {
 		out->window_nr++;
 		out->window_arrived_max = km_max_u64(out->window_arrived_max, arrived);
 		out->window_completed_max = km_max_u64(out->window_completed_max, completed);

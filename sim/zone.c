@@ -2,6 +2,7 @@
 #include "sim/zone.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -154,18 +155,20 @@ static double hour_factor(const struct zone_source *s)
 static void switch_burst(struct zone_source *s)
 {
 	const struct km_sim_zone *zone = &s->zone;
-	uint32_t i;
+	uint32_t i, rare = (uint32_t)(zone->burst_rare * zone->types);
+	double span_s;
 
 	s->burst_on = !s->burst_on;
-	if (!s->burst_on) {
-		s->burst_switch_ns =
-			s->now_ns + draw_span_ns(s, zone->burst_s * (1 - zone->burst_share) /
-							    zone->burst_share);
+	/* From half to one and a half of the mean: the longest of bursts would rule all waits. */
+	span_s = (0.5 + km_rand_unit(&s->rand)) * zone->burst_s;
+	if (!s->burst_on)
+		span_s *= (1 - zone->burst_share) / zone->burst_share;
+	s->burst_switch_ns = s->now_ns + (uint64_t)(span_s * NS) + 1;
+	if (!s->burst_on)
 		return;
-	}
-	s->burst_switch_ns = s->now_ns + draw_span_ns(s, zone->burst_s);
 	for (i = 0; i < zone->burst_types; i++)
-		s->burst_type[i] = (uint32_t)km_rand_below(&s->rand, zone->types);
+		s->burst_type[i] =
+			s->type_of_rank[zone->types - 1 - km_rand_below(&s->rand, rare ? rare : 1)];
 }
 
 static void trade_places(struct zone_source *s)
@@ -426,16 +429,43 @@ static int count_rule_objs(struct zone_source *s)
 	return 0;
 }
 
-static void shuffle(uint32_t *list, uint32_t nr, struct km_rand *rand)
-{
-	uint32_t i, j, last;
+struct ranked {
+	double score;
+	uint32_t type;
+};
 
-	for (i = nr; i > 1; i--) {
-		j = (uint32_t)km_rand_below(rand, i);
-		last = list[i - 1];
-		list[i - 1] = list[j];
-		list[j] = last;
+static int by_score(const void *a, const void *b)
+{
+	const struct ranked *x = a, *y = b;
+
+	if (x->score != y->score)
+		return x->score < y->score ? 1 : -1;
+	return (x->type > y->type) - (x->type < y->type);
+}
+
+/* The most popular first; what costs more tends to be more popular (popular_cost). */
+static int rank_types(struct zone_source *s, struct km_rand *rand)
+{
+	const double with = s->zone.popular_cost, without = sqrt(1 - with * with);
+	struct ranked *ranked = malloc(sizeof(*ranked) * s->zone.types);
+	double place;
+	uint32_t i;
+
+	if (!ranked)
+		return -ENOMEM;
+	for (i = 0; i < s->zone.types; i++) {
+		place = km_cost_drawn_place(s->zone.seed, s->trait[i][FAMILY]);
+		ranked[i] = (struct ranked){
+			.score = with * km_sim_normal_quantile(place) +
+				 without * km_sim_normal_quantile(km_rand_unit(rand)),
+			.type = i,
+		};
 	}
+	qsort(ranked, s->zone.types, sizeof(*ranked), by_score);
+	for (i = 0; i < s->zone.types; i++)
+		s->type_of_rank[i] = ranked[i].type;
+	free(ranked);
+	return 0;
 }
 
 /* Vose's construction. */
@@ -495,9 +525,9 @@ static int build(struct zone_source *s, struct km_diag *diag)
 	err = count_rule_objs(s);
 	if (err)
 		return err;
-	for (i = 0; i < zone->types; i++)
-		s->type_of_rank[i] = i;
-	shuffle(s->type_of_rank, zone->types, &rand);
+	err = rank_types(s, &rand);
+	if (err)
+		return err;
 	err = make_alias(s);
 	if (err)
 		return err;

@@ -4,7 +4,7 @@
  * come, what caches and times it has.
  *
  * Requests come as a Poisson process whose rate follows the hour, plus bursts:
- * for a while requests of some types, popular or not, come on top. Outside of bursts a request
+ * for a while requests of some of the rarer types come on top. Outside of bursts a request
  * repeats a recent one's type or takes a type by popularity, and popularity
  * wanders: now and then two types trade places.
  *
@@ -30,7 +30,8 @@ struct km_sim_zone {
 	double burst_share; /* of the time, 0..0.9 */
 	double burst_s; /* mean length */
 	double burst_factor; /* what comes on top, in units of the rate without */
-	uint32_t burst_types; /* of one burst, picked evenly among all */
+	uint32_t burst_types; /* of one burst, picked evenly among the rarer ones */
+	double burst_rare; /* share of the types, from the rarest, that bursts are of; 1 = all */
 	double batch_share; /* of the batches have more than one request, 0..1 */
 	double batch_mean; /* requests of those, 2.. */
 	double batch_gap_s; /* between the requests of a batch, on average */
@@ -38,6 +39,7 @@ struct km_sim_zone {
 	double shift;
 	double repeat; /* share that repeats a recent type, 0..0.99 */
 	uint32_t recent; /* so many requests count as recent */
+	double popular_cost; /* correlation of popularity and cost of a miss, by type, 0..1 */
 	double trade_s; /* two types trade places every so often; 0 = never */
 
 	double cache_mib; /* of all agents of a node together */

@@ -367,12 +367,15 @@ static json_t *params_json(const struct world *w)
 
 	for (z = 0; z < w->zone_nr; z++)
 		json_array_append_new(zones, json_string(w->zone[z].name));
-	return json_pack("{s:s?,s:s,s:s,s:s?,s:s?,s:s?,s:I,s:I,s:b,s:I,s:o}", "policy", o->policy,
-			 "agents", o->agents, "load", o->load, "experiment", o->experiment,
-			 "zone_file", o->zone_file, "set", o->set, "requests",
-			 (json_int_t)o->requests, "seed", (json_int_t)o->seed, "in_service_counts",
-			 !o->no_in_service, "conflict_servers", (json_int_t)o->conflicts, "zones",
-			 zones);
+	return json_pack("{s:s?,s:s?,s:s,s:s?,s:s?,s:s?,s:I,s:I,s:b,s:I,s:o}", "policy", o->policy,
+			 "agents",
+			 o->agents	 ? o->agents
+			 : o->experiment ? NULL
+					 : "4",
+			 "load", o->load, "experiment", o->experiment, "zone_file", o->zone_file,
+			 "set", o->set, "requests", (json_int_t)o->requests, "seed",
+			 (json_int_t)o->seed, "in_service_counts", !o->no_in_service,
+			 "conflict_servers", (json_int_t)o->conflicts, "zones", zones);
 }
 
 /* @results is taken over. What depends on the machine goes into "host". */
@@ -474,6 +477,8 @@ static int run_experiment(struct world *w, struct km_diag *diag)
 		.zone_nr = w->zone_nr,
 		.policy = w->policy,
 		.policy_nr = w->opt.policy ? w->policy_nr : 0,
+		.agents = w->agents,
+		.agents_nr = w->opt.agents ? w->agents_nr : 0,
 		.seed = w->opt.seed,
 		.thread_nr = (uint32_t)w->opt.threads,
 		.check = w->opt.check,
@@ -553,8 +558,8 @@ static int parse_lists(struct world *w, struct km_diag *diag)
 	int err = parse_policies(w, diag);
 
 	if (!err)
-		err = parse_numbers("agents", w->opt.agents, 1, 4096, w->agents, &w->agents_nr,
-				    diag);
+		err = parse_numbers("agents", w->opt.agents ? w->opt.agents : "4", 1, 4096,
+				    w->agents, &w->agents_nr, diag);
 	if (!err)
 		err = parse_numbers("load", w->opt.load, 1e-3, 1e3, w->load, &w->load_nr, diag);
 	if (!err && w->opt.experiment)
@@ -570,7 +575,8 @@ int km_verb_sim(int argc, char **argv)
 		{ "policy", KM_OPT_STRING, &o->policy, "P[,P]|all",
 		  "who gets a request (all: the paper's seven; in experiments only their rows)", 0,
 		  0 },
-		{ "agents", KM_OPT_STRING, &o->agents, "N[,N]", "agents of the node (4)", 0, 0 },
+		{ "agents", KM_OPT_STRING, &o->agents, "N[,N]",
+		  "agents of the node (4; in experiments figure 2's rows)", 0, 0 },
 		{ "load", KM_OPT_STRING, &o->load, "X[,X]", "times the zone's rate (1)", 0, 0 },
 		{ "zone", KM_OPT_STRING, &o->zone, "NAME|all",
 		  "which zone (zone3; of a file, and for experiments, all)", 0, 0 },
@@ -632,9 +638,7 @@ int km_verb_sim(int argc, char **argv)
 	uint32_t z;
 	int rc;
 
-	w = (struct world){
-		.opt = { .agents = "4", .load = "1", .seed = 1, .servers = 1000, .compress = 1 }
-	};
+	w = (struct world){ .opt = { .load = "1", .seed = 1, .servers = 1000, .compress = 1 } };
 	if (km_opts_parse(opts, argc, argv, NULL, NULL, &diag))
 		return km_verb_fail("sim", &diag, KM_EXIT_USAGE);
 	if (o->help)

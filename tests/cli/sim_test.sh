@@ -103,6 +103,8 @@ json "an experiment has ours and the paper's" \
 	 and all(c["ours"] is not None for c in r)' \
 	--experiment table3,fig8 --set hours=0.2
 
+json "figure 2 has the rows that --agents asks for" '{c["row"] for c in r} == {"4", "10"}' \
+	--experiment fig2 --agents 4,10 --set hours=0.2
 json "the order of policies is counted over zones" \
 	'cells["order", "latcache-rule", "p90_over_hash-ws"]["paper"] == 6
 	 and 0 <= cells["order", "latcache-rule", "p90_over_hash-ws"]["ours"] <= 6

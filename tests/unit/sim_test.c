@@ -47,6 +47,7 @@ static struct km_sim_zone small_zone(void)
 		.burst_s = 60,
 		.burst_factor = 2,
 		.burst_types = 50,
+		.burst_rare = 1,
 		.batch_share = 0.3,
 		.batch_mean = 6,
 		.batch_gap_s = 0.05,
@@ -631,6 +632,56 @@ static void a_zone_has_the_rate_and_the_types_it_states(void **state)
 	source->destroy(source);
 }
 
+static void bursts_are_of_the_rarer_types(void **state)
+{
+	struct km_sim_zone zone = small_zone();
+	struct km_arrival arrival;
+	struct km_source *source;
+	bool seen[200] = { false };
+	uint32_t types = 0;
+
+	(void)state;
+	zone.hours = 20;
+	zone.trade_s = 0;
+	zone.skew = 10; /* without bursts only a few types come */
+	zone.burst_types = 400;
+	zone.burst_rare = 0.5;
+	assert_int_equal(km_sim_zone_open(&source, &zone, 1, seed_get(), NULL), 0);
+	while (source->next(source, &arrival, 1, NULL) > 0) {
+		types += !seen[arrival.type_idx];
+		seen[arrival.type_idx] = true;
+	}
+	assert_in_range(types, 80, 120);
+	source->destroy(source);
+}
+
+static double mean_place(double popular_cost)
+{
+	struct km_sim_zone zone = small_zone();
+	struct km_arrival arrival;
+	struct km_source *source;
+	double sum = 0, nr = 0;
+
+	zone.families = 200; /* so that a type is as good as a family of its own */
+	zone.popular_cost = popular_cost;
+	zone.burst_share = 0;
+	zone.trade_s = 0;
+	zone.seed = seed_get();
+	assert_int_equal(km_sim_zone_open(&source, &zone, 1, seed_get(), NULL), 0);
+	while (source->next(source, &arrival, 1, NULL) > 0) {
+		sum += km_cost_drawn_place(zone.seed, arrival.trait[0]);
+		nr++;
+	}
+	source->destroy(source);
+	return sum / nr;
+}
+
+static void popular_types_cost_more_as_far_as_asked_for(void **state)
+{
+	(void)state;
+	assert_true(mean_place(0.95) > mean_place(0) + 0.1);
+}
+
 static void an_experiment_names_its_cells_and_refuses_unknown_ones(void **state)
 {
 	struct km_sim_zone zone = small_zone();
@@ -715,6 +766,8 @@ int main(void)
 		cmocka_unit_test(broken_zone_files_are_refused_with_their_line),
 		cmocka_unit_test(a_printed_zone_reads_back_the_same),
 		cmocka_unit_test(a_zone_has_the_rate_and_the_types_it_states),
+		cmocka_unit_test(bursts_are_of_the_rarer_types),
+		cmocka_unit_test(popular_types_cost_more_as_far_as_asked_for),
 		cmocka_unit_test(an_experiment_names_its_cells_and_refuses_unknown_ones),
 		cmocka_unit_test(the_order_asks_for_pairs_that_the_paper_tells_apart),
 	};
