@@ -146,7 +146,7 @@ void km_publisher_phase(struct km_publisher *pub, const char *phase, uint64_t do
 
 /* ---- gathering --------------------------------------------------------------------- */
 
-static void take_agent(struct km_publisher *pub, uint32_t i, struct km_seg_counts *counts)
+static void take_agent(struct km_publisher *pub, uint32_t i)
 {
 	struct km_agent_glance glance = km_runtime_glance(pub->run.rt, i);
 	struct km_seg_agent *agent = &pub->block.agent[i];
@@ -163,7 +163,6 @@ static void take_agent(struct km_publisher *pub, uint32_t i, struct km_seg_count
 		.rule_hits = glance.rule_hits,
 		.busy_ns = glance.busy_ns,
 	};
-	*counts = agent->now;
 }
 
 static void take_reasons(struct km_seg_decision *to, uint64_t req_id, uint32_t type_id,
@@ -225,13 +224,12 @@ static void take_replay(struct km_seg_run *run, const struct km_replay_result *r
 	}
 }
 
-/* The window: from the oldest moment kept, or the beginning, until now, which is kept in its place. */
+/* The window: from the oldest moment kept until now, which is kept in its place. */
 static void compare(struct km_publisher *pub, uint64_t now_ns)
 {
 	struct moment *moment = &pub->moment[pub->moment_nr % MOMENT_NR];
 	struct km_hist *hist = &pub->decision_ns;
 	struct km_seg_run *run = pub->block.run;
-	struct km_seg_counts counts;
 	uint32_t i;
 
 	run->window_ns = now_ns - moment->now_ns;
@@ -239,9 +237,9 @@ static void compare(struct km_publisher *pub, uint64_t now_ns)
 	run->judge = pub->judge;
 	run->judge_then = moment->judge;
 	for (i = 0; i < pub->block.agent_nr; i++) {
-		take_agent(pub, i, &counts);
+		take_agent(pub, i);
 		pub->block.agent[i].then = moment->counts[i];
-		moment->counts[i] = counts;
+		moment->counts[i] = pub->block.agent[i].now;
 	}
 	km_runtime_decisions(pub->run.rt, hist);
 	km_hist_since(hist, &moment->decision_ns);

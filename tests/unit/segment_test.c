@@ -27,13 +27,16 @@
 
 static char dir[64];
 
+static bool make_dir_in(const char *folder)
+{
+	snprintf(dir, sizeof(dir), "%s/kamino-test-XXXXXX", folder);
+	return mkdtemp(dir);
+}
+
 static int make_dir(void **state)
 {
 	(void)state;
-	snprintf(dir, sizeof(dir), "/dev/shm/kamino-test-XXXXXX");
-	if (!mkdtemp(dir))
-		snprintf(dir, sizeof(dir), "/tmp/kamino-test-XXXXXX");
-	if (strchr(dir, 'X') && !mkdtemp(dir))
+	if (!make_dir_in("/dev/shm") && !make_dir_in("/tmp"))
 		return -1;
 	return setenv("KAMINO_SHM_DIR", dir, 1);
 }
