@@ -2,6 +2,8 @@
 /*
  * tools/bench_e2e.c - kamino bench e2e: options and words of perf/e2e_bench.c.
  */
+#include <errno.h>
+
 #include "perf/e2e_bench.h"
 #include "tools/bench_rows.h"
 #include "tools/policy_list.h"
