@@ -14,15 +14,14 @@
 #include "lib/clock.h"
 #include "lib/rand.h"
 #include "numa/topo.h"
+#include "perf/line.h"
 #include "perf/ring_contest.h"
 
-#define LINE_TRIPS 100u
 #define TRIPS 200u
 #define STREAM_NS 500000.0 /* of messages in a run, about */
 #define STREAM_MIN 1000.0
 #define STREAM_MAX 2e6
 #define FIRST_MOPS 20.0
-#define MIXED_RATIO 1.5 /* of the two ping-pongs */
 #define SAMPLE_MAX 4096u /* runs kept of a cell; later ones only count as rounds */
 
 struct samples {
@@ -50,7 +49,7 @@ struct bench {
 	uint64_t msg_nr, peer_bad;
 	bool peer_disturbed;
 
-	alignas(KM_SHARE_BYTES) _Atomic uint64_t ball;
+	struct bench_line line;
 	alignas(KM_SHARE_BYTES) _Atomic uint64_t
 		step[2]; /* of the two, each where it stands; only grow */
 };
@@ -76,36 +75,6 @@ static void meet(struct bench *b, uint32_t self)
 		km_ignore(ring_wait(&wait, true));
 }
 
-static void line_wait(struct bench *b, uint64_t ball)
-{
-	struct ring_wait wait = { 0, 0 };
-
-	/* relaxed: nothing goes with the ball */
-	while (atomic_load_explicit(&b->ball, memory_order_relaxed) != ball)
-		km_ignore(ring_wait(&wait, false));
-}
-
-static double line_ping(struct bench *b, uint64_t from)
-{
-	uint64_t start = km_clock_ns(), i;
-
-	for (i = from; i < from + 2 * LINE_TRIPS; i += 2) {
-		atomic_store_explicit(&b->ball, i + 1, memory_order_relaxed); /* as above */
-		line_wait(b, i + 2);
-	}
-	return (double)(km_clock_ns() - start) / LINE_TRIPS;
-}
-
-static void line_pong(struct bench *b, uint64_t from)
-{
-	uint64_t i;
-
-	for (i = from; i < from + 2 * LINE_TRIPS; i += 2) {
-		line_wait(b, i + 1);
-		atomic_store_explicit(&b->ball, i + 2, memory_order_relaxed); /* as above */
-	}
-}
-
 /* How often the kernel took the CPU from this thread. */
 static uint64_t preemptions(void)
 {
@@ -120,13 +89,13 @@ static void peer_run(struct bench *b)
 	const uint64_t before = preemptions();
 
 	meet(b, 1);
-	line_pong(b, 0);
+	bench_line_pong(&b->line, 0);
 	meet(b, 1);
 	b->peer_bad = e->ops->take(e->there, b->msg_nr);
 	meet(b, 1);
 	b->peer_bad += e->ops->pong(e->there, e->back, TRIPS);
 	meet(b, 1);
-	line_pong(b, 2 * LINE_TRIPS);
+	bench_line_pong(&b->line, 1);
 	b->peer_disturbed = preemptions() != before;
 	meet(b, 1);
 }
@@ -138,7 +107,7 @@ static void own_run(struct bench *b, struct run *run)
 	uint64_t start;
 
 	meet(b, 0);
-	run->line_ns[0] = line_ping(b, 0);
+	run->line_ns[0] = bench_line_ping(&b->line, 0);
 	meet(b, 0);
 	start = km_clock_ns();
 	run->bad = e->ops->send(e->there, b->msg_nr);
@@ -148,7 +117,7 @@ static void own_run(struct bench *b, struct run *run)
 	run->bad += e->ops->ping(e->there, e->back, TRIPS);
 	run->rtt_ns = (double)(km_clock_ns() - start) / TRIPS;
 	meet(b, 0);
-	run->line_ns[1] = line_ping(b, 2 * LINE_TRIPS);
+	run->line_ns[1] = bench_line_ping(&b->line, 1);
 	run->disturbed = preemptions() != before;
 	meet(b, 0);
 	run->bad += b->peer_bad;
@@ -179,8 +148,8 @@ static void run_one(struct bench *b, struct entrant *e, struct run *run)
 {
 	b->now = e;
 	b->msg_nr = (uint64_t)clamp(e->mops * STREAM_NS / 1e3, STREAM_MIN, STREAM_MAX);
-	/* relaxed: the barrier orders it; the peer is done with the ball of the last run */
-	atomic_store_explicit(&b->ball, 0, memory_order_relaxed);
+	/* The barrier orders it; the peer is done with the ball of the last run. */
+	bench_line_reset(&b->line);
 	pthread_barrier_wait(&b->barrier);
 	own_run(b, run);
 }
@@ -198,7 +167,7 @@ static void keep(const struct bench *b, struct entrant *e, const struct run *run
 		return;
 	}
 	e->mops = run->mops;
-	if (is_far != (z > b->cfg->near_ns) || a > MIXED_RATIO * z || z > MIXED_RATIO * a) {
+	if (bench_line_is_mixed(a, z, b->cfg->near_ns)) {
 		result->mixed_nr++;
 		return;
 	}

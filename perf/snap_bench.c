@@ -21,6 +21,7 @@
 #define READ_BATCH 1024u
 #define DIGEST_BATCH 16u
 #define SAMPLE_NR 32
+#define AGE_SHARE .3 /* of the seconds */
 
 /* ---- reading --------------------------------------------------------------------- */
 
@@ -290,14 +291,18 @@ static const struct km_bench_contestant folders[] = {
 	{ "fold", fold, NULL, FOLDER_NR, 0 },
 };
 
-/* Keys @first.. of a random order of ids, as an agent's list has none. */
+/*
+ * Keys by a random order of ids, @percent of them others than with 0: each in the
+ * place of the one it replaces, as a cache lists them.
+ */
 static struct km_digest *make_digest(struct fold_bed *bed, uint32_t *const order[],
-				     const uint32_t *first, uint64_t version)
+				     uint32_t percent, uint64_t version)
 {
 	const uint32_t nr[] = { bed->key_nr / TYPE_SHARE, bed->key_nr - bed->key_nr / TYPE_SHARE };
 	struct km_digest *digest = malloc(sizeof(*digest) + bed->key_nr * sizeof(struct km_key));
 	struct km_key *key;
 	uint32_t level, i;
+	bool other;
 
 	if (!digest)
 		return NULL;
@@ -306,8 +311,11 @@ static struct km_digest *make_digest(struct fold_bed *bed, uint32_t *const order
 	for (level = 0; level < KM_CACHE_LEVEL_NR; level++) {
 		digest->nr[level] = nr[level];
 		digest->keys[level] = key;
-		for (i = 0; i < nr[level]; i++)
-			*key++ = (struct km_key){ order[level][first[level] + i], KM_GEN_FIRST };
+		for (i = 0; i < nr[level]; i++) {
+			other = (i + 1) * percent / 100 != i * percent / 100;
+			*key++ = (struct km_key){ order[level][other ? nr[level] + i : i],
+						  KM_GEN_FIRST };
+		}
 	}
 	return digest;
 }
@@ -326,10 +334,10 @@ static void shuffle(uint32_t *order, uint32_t nr, struct km_rand *rand)
 	}
 }
 
-/* The second digest has @percent of its keys in place of as many of the first. */
+/* The second digest of each agent differs from the first in @percent of its keys. */
 static int make_digests(struct fold_bed *bed, uint32_t percent, uint64_t seed)
 {
-	uint32_t *order[KM_CACHE_LEVEL_NR], level, agent, first[2][KM_CACHE_LEVEL_NR];
+	uint32_t *order[KM_CACHE_LEVEL_NR], level, agent;
 	struct km_rand rand;
 	int err = 0;
 
@@ -337,19 +345,14 @@ static int make_digests(struct fold_bed *bed, uint32_t percent, uint64_t seed)
 	for (level = 0; level < KM_CACHE_LEVEL_NR; level++)
 		order[level] = malloc(bed->cap[level] * sizeof(uint32_t));
 	for (agent = 0; agent < FOLDER_NR && !err; agent++) {
-		for (level = 0; level < KM_CACHE_LEVEL_NR && order[level]; level++) {
-			const uint32_t nr = bed->cap[level] / 4;
-
+		for (level = 0; level < KM_CACHE_LEVEL_NR && order[level]; level++)
 			shuffle(order[level], bed->cap[level], &rand);
-			first[0][level] = 0;
-			first[1][level] = (uint32_t)((uint64_t)nr * percent / 100);
-		}
 		if (!order[0] || !order[1])
 			err = -ENOMEM;
 		else
-			bed->digest[agent][0] = make_digest(bed, order, first[0], 1);
+			bed->digest[agent][0] = make_digest(bed, order, 0, 1);
 		if (!err)
-			bed->digest[agent][1] = make_digest(bed, order, first[1], 2);
+			bed->digest[agent][1] = make_digest(bed, order, percent, 2);
 		if (!bed->digest[agent][0] || !bed->digest[agent][1])
 			err = -ENOMEM;
 	}
@@ -451,7 +454,7 @@ static int check_cfg(const struct km_bench_snap_cfg *cfg, struct km_diag *diag)
 int km_bench_snap(struct km_bench_env *env, const void *ctx, struct km_diag *diag)
 {
 	const struct km_bench_snap_cfg *cfg = ctx;
-	const double share = 1. / (2 + cfg->key_nr + cfg->key_nr * cfg->changed_nr);
+	const double share = (1 - AGE_SHARE) / (1 + cfg->key_nr + cfg->key_nr * cfg->changed_nr);
 	uint32_t i, k;
 	int err = check_cfg(cfg, diag);
 
@@ -462,5 +465,5 @@ int km_bench_snap(struct km_bench_env *env, const void *ctx, struct km_diag *dia
 	for (i = 0; i < cfg->key_nr; i++)
 		for (k = 0; k < cfg->changed_nr && !err; k++)
 			err = run_fold(env, cfg->keys[i], cfg->changed[k], share, diag);
-	return err ? err : km_bench_snap_age(env, share, diag);
+	return err ? err : km_bench_snap_age(env, AGE_SHARE, diag);
 }

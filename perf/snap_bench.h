@@ -12,7 +12,8 @@
  *		the old and the new digest
  * and across two CPUs the age of what a reader sees: from the clock reading before
  * the publication to the one after the first look that finds it, by a reader that
- * does nothing else; beside the round trip of one line in the same round.
+ * does nothing else; beside the round trip of one line, by which rounds are sorted into
+ * near, far and mixed (perf/line.h). The two CPUs' clocks agree to some nanoseconds only.
  *
  * Left out: the free behind a grace period (a helper thread's). One key in eight
  * names a type, the others rule objects. Checked: every value that is read; the bits

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "perf/dispatch_bench.h"
+#include "perf/line.h"
 #include "perf/ring_bench.h"
 #include "perf/ring_contest.h"
 #include "ring/spsc.h"
@@ -349,7 +350,7 @@ int km_bench_ring_main(int argc, char **argv)
 		.bytes = "8,64",
 		.seconds = 25,
 		.slots = 1024,
-		.near_ns = 200,
+		.near_ns = BENCH_LINE_NEAR_NS,
 		.cpu = KM_BENCH_ANY_CPU,
 		.peer_cpu = KM_BENCH_ANY_CPU,
 		.seed = 1,
