@@ -12,9 +12,10 @@ simulated here, so that every number of theirs stays a prediction.
     scripts/fit-sim.py --state fit.json --write sim/zones.c
     scripts/fit-sim.py --kamino build/kamino --state fit.json --show
 
-A random search that keeps what is better: steps of all parameters at once, in
-logarithms between bounds, widened after a success and narrowed after failures.
-Seeded; the state file carries on where it stopped.
+Levenberg and Marquardt's method over the parameters' logarithms between bounds: a Jacobian
+by differences, then steps along it, corrected by what each saw (Broyden). What is better
+is kept, in the state file, which carries on where it stopped. Days are the same at every
+try, so that two tries compare.
 """
 import argparse, json, math, os, random, subprocess, tempfile, time
 
@@ -135,7 +136,7 @@ def residuals(args, cells):
     return out
 
 
-# Figure 1 is of one zone's production run, the rest of six traces.
+# Figure 1 counts less: it is of the types that could be told apart, so its ratios lean up.
 FIG1_WEIGHT = 0.6
 
 

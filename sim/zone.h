@@ -4,9 +4,9 @@
  * come, what caches and times it has.
  *
  * Requests come as a Poisson process whose rate follows the hour, plus bursts:
- * for a while requests of some of the rarer types come on top. Outside of bursts a request
- * repeats a recent one's type or takes a type by popularity, and popularity
- * wanders: now and then two types trade places.
+ * for a while requests of some of the rarer types come on top. Outside of bursts
+ * a request repeats a recent one's type or takes a type by popularity, and
+ * popularity wanders: now and then two types trade places.
  *
  * The six built-in zones and their fit: Documentation/sim.md.
  */
