@@ -32,6 +32,8 @@
 #define BLOCK_AGENT_NR 64u
 /* Later than any sum. */
 #define FAR_NS ((uint64_t)INT64_MAX - 1)
+/* Of so many agents each rule that misses is looked for; of more, all are evaluated. */
+#define FEW_AGENT_NR 8
 /* In a rank: the agent does not hold the type. */
 #define RANK_MISS (UINT64_C(1) << 32)
 
@@ -53,14 +55,20 @@ struct scan {
 	struct candidate best, second;
 };
 
+/* How many blocks there are, and whether in an order. */
+enum fleet { FLEET_ONE_BLOCK, FLEET_ANY, FLEET_BOUNDED, FLEET_NR };
+
 struct scan_ops {
-	void (*all[KM_FINISH_NR])(struct scan *s);
-	void (*bounded[KM_FINISH_NR])(struct scan *s);
+	uint32_t (*first[KM_FINISH_NR][FLEET_NR])(const struct km_view *view,
+						  const struct km_type *type, struct km_pick *pick);
 };
 
 /* ---- what no instruction set makes faster ------------------------------------------ */
 
-static inline bool is_better(const struct candidate *a, const struct candidate *b)
+/* Inlined into what is compiled for each set, so that a scan lives in registers. */
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE bool is_better(const struct candidate *a, const struct candidate *b)
 {
 	if (a->sum_ns != b->sum_ns)
 		return a->sum_ns < b->sum_ns;
@@ -69,7 +77,7 @@ static inline bool is_better(const struct candidate *a, const struct candidate *
 	return a->agent_idx < b->agent_idx;
 }
 
-static inline void offer(struct scan *s, uint32_t agent_idx, uint64_t sum_ns, uint64_t rank)
+INLINE void offer(struct scan *s, uint32_t agent_idx, uint64_t sum_ns, uint64_t rank)
 {
 	const struct candidate c = {
 		.sum_ns = sum_ns,
@@ -85,8 +93,13 @@ static inline void offer(struct scan *s, uint32_t agent_idx, uint64_t sum_ns, ui
 	}
 }
 
+INLINE uint64_t rank_of(const struct scan *s, size_t block, uint32_t i, bool is_hit)
+{
+	return (is_hit ? 0 : RANK_MISS) | s->view->queued_nr[block * BLOCK_AGENT_NR + i];
+}
+
 /* Agents @bits of @block, which take @x: each in the race for first and second. */
-static inline void offer_all(struct scan *s, uint32_t block, uint64_t bits, const uint64_t *x)
+INLINE void offer_all(struct scan *s, size_t block, uint64_t bits, const uint64_t *x)
 {
 	const uint64_t top = s->top[block];
 	uint64_t m;
@@ -94,21 +107,46 @@ static inline void offer_all(struct scan *s, uint32_t block, uint64_t bits, cons
 
 	for (m = bits & top; m; m &= m - 1) {
 		i = (uint32_t)__builtin_ctzll(m);
-		offer(s, block * BLOCK_AGENT_NR + i, x[i], 0);
+		offer(s, (uint32_t)block * BLOCK_AGENT_NR + i, x[i], 0);
 		/* Idle fleets are full of equals: nobody after two idle holders is better. */
 		if (!s->second.rank && s->second.sum_ns == s->now_ns + s->hit_ns)
 			break;
 	}
 	for (m = bits & ~top; m; m &= m - 1) {
 		i = (uint32_t)__builtin_ctzll(m);
-		offer(s, block * BLOCK_AGENT_NR + i, x[i], RANK_MISS);
+		offer(s, (uint32_t)block * BLOCK_AGENT_NR + i, x[i], RANK_MISS);
 		if (!(uint32_t)s->second.rank && s->second.sum_ns == s->now_ns + s->least_ns)
 			break;
 	}
 }
 
+/* The same where nobody was offered before, and there are two who differ, as mostly. */
+INLINE bool take_two(struct scan *s, size_t block, uint64_t bits, const uint64_t *x)
+{
+	const uint64_t rest = bits & (bits - 1), top = s->top[block];
+	uint32_t i, k;
+
+	if (km_unlikely(!rest || (rest & (rest - 1))))
+		return false;
+	i = (uint32_t)__builtin_ctzll(bits);
+	k = (uint32_t)__builtin_ctzll(rest);
+	if (km_unlikely(x[i] == x[k]))
+		return false;
+	if (x[k] < x[i]) {
+		const uint32_t best = k;
+
+		k = i;
+		i = best;
+	}
+	s->best = (struct candidate){ x[i], rank_of(s, block, i, top >> i & 1),
+				      (uint32_t)block * BLOCK_AGENT_NR + i };
+	s->second = (struct candidate){ x[k], rank_of(s, block, k, top >> k & 1),
+					(uint32_t)block * BLOCK_AGENT_NR + k };
+	return true;
+}
+
 /* Whether an agent of @block with the second best sum could go before the second best. */
-static inline bool may_win_tie(const struct scan *s, uint32_t block)
+INLINE bool may_win_tie(const struct scan *s, size_t block)
 {
 	const uint64_t rank = s->top[block] ? 0 : RANK_MISS;
 
@@ -117,7 +155,7 @@ static inline bool may_win_tie(const struct scan *s, uint32_t block)
 }
 
 /* V4: nobody in @block had less at this time. */
-static inline void tighten(const struct scan *s, uint32_t block, uint64_t base_ns)
+INLINE void tighten(const struct scan *s, size_t block, uint64_t base_ns)
 {
 	if (!s->view->block_bound)
 		return;
@@ -126,17 +164,17 @@ static inline void tighten(const struct scan *s, uint32_t block, uint64_t base_n
 }
 
 /* How many vectors of @lane_nr agents @block has. */
-static inline uint32_t vec_nr_of(const struct scan *s, uint32_t block, uint32_t lane_nr)
+INLINE size_t vec_nr_of(const struct scan *s, size_t block, uint32_t lane_nr)
 {
-	const uint32_t left = s->view->agent_nr - block * BLOCK_AGENT_NR;
+	const size_t left = s->view->agent_nr - block * BLOCK_AGENT_NR;
 
 	return left >= BLOCK_AGENT_NR ? BLOCK_AGENT_NR / lane_nr : KM_DIV_UP(left, lane_nr);
 }
 
 /* Agents that there are and that are closed. */
-static inline uint64_t closed_of(const struct scan *s, uint32_t block)
+INLINE uint64_t closed_of(const struct scan *s, size_t block)
 {
-	const uint32_t left = s->view->agent_nr - block * BLOCK_AGENT_NR;
+	const size_t left = s->view->agent_nr - block * BLOCK_AGENT_NR;
 	const uint64_t all = left >= BLOCK_AGENT_NR ? UINT64_MAX : (UINT64_C(1) << left) - 1;
 
 	return all & ~s->view->open[block];
@@ -146,7 +184,7 @@ static inline uint64_t closed_of(const struct scan *s, uint32_t block)
  * Agents of @block of which it is known that every rule hits, so that a miss takes
  * the least: V6, made true for the block if it was not.
  */
-static inline uint64_t whole_of(const struct scan *s, uint32_t block)
+INLINE uint64_t whole_of(const struct scan *s, size_t block)
 {
 	const struct km_view *view = s->view;
 	const uint32_t id = s->type->key.id;
@@ -167,9 +205,99 @@ static inline uint64_t whole_of(const struct scan *s, uint32_t block)
 	return bits;
 }
 
+/* Agents @todo, of which @x has what they take if every rule hits. Return: @todo. */
+INLINE uint64_t add_missed(const struct scan *s, size_t block, uint64_t todo, uint64_t *x)
+{
+	const struct km_key *key = s->type->rule;
+	const uint64_t *saved_ns = s->saved_ns, *const end = saved_ns + s->view->rule_nr;
+	const uint64_t *const rows = s->rule_rows + block;
+	const size_t row_words = s->view->row_words[KM_CACHE_RULE];
+	uint64_t missed;
+
+	for (; saved_ns < end; saved_ns++, key++)
+		for (missed = todo & ~rows[key->id * row_words]; km_unlikely(missed);
+		     missed &= missed - 1)
+			x[__builtin_ctzll(missed)] += *saved_ns;
+	return todo;
+}
+
+/* What a miss saves by each rule that hits. Return: the least that it takes. */
+static __attribute__((noinline)) uint64_t sum_rules(const struct km_estimates *est,
+						    uint32_t rule_nr, uint64_t *saved_ns)
+{
+	uint64_t least_ns = est->miss_all_ns;
+	uint32_t r;
+
+	for (r = 0; r < rule_nr; r++) {
+		saved_ns[r] = est->rule_miss_ns[r] - est->rule_hit_ns[r];
+		if (est->rule_hit_ns[r] < est->rule_miss_ns[r])
+			least_ns -= saved_ns[r];
+	}
+	return least_ns;
+}
+
+/* @saved_ns: room for what a table without sums does not have. */
+INLINE void begin(struct scan *s, const struct km_view *view, const struct km_type *type,
+		  enum km_finish variant, uint64_t *saved_ns)
+{
+	static const struct candidate nobody = { FAR_NS, UINT64_MAX, KM_NO_AGENT };
+	const struct km_estimates *est = view->est;
+
+	s->view = view;
+	s->type = type;
+	s->top = km_view_row(view, KM_CACHE_TOP, type->key.id,
+			     variant == KM_FINISH_NAIVE ? KM_VIEW_CACHED : KM_VIEW_AUGMENTED);
+	s->rule_rows = view->row[KM_CACHE_RULE];
+	s->now_ns = variant == KM_FINISH_NAIVE ? 0 : view->now_ns;
+	s->hit_ns = est->type_hit_ns[type->key.id];
+	s->best = s->second = nobody;
+	s->least_ns = est->miss_all_ns;
+	s->saved_ns = saved_ns;
+	if (variant != KM_FINISH_RULE)
+		return;
+	if (km_likely(est->summed && est->rule_nr == view->rule_nr)) {
+		s->saved_ns = est->rule_saved_ns;
+		s->least_ns = est->least_miss_ns;
+	} else {
+		s->least_ns = sum_rules(est, view->rule_nr, saved_ns);
+	}
+	s->whole_is_least = s->least_ns == est->hit_all_ns;
+}
+
+INLINE uint8_t count_rule_hits(const struct scan *s)
+{
+	uint32_t r, nr = 0, agent_idx = s->best.agent_idx;
+
+	if (whole_of(s, agent_idx / BLOCK_AGENT_NR) >> (agent_idx % 64) & 1)
+		return (uint8_t)s->view->rule_nr;
+	for (r = 0; r < s->view->rule_nr; r++)
+		nr += km_view_augmented(s->view, KM_CACHE_RULE, s->type->rule[r].id, agent_idx);
+	return (uint8_t)nr;
+}
+
+INLINE void report(const struct scan *s, struct km_pick *pick, enum km_finish variant)
+{
+	const struct candidate *best = &s->best, *second = &s->second;
+
+	pick->runner_up_idx = second->agent_idx;
+	pick->margin_ns = second->agent_idx == KM_NO_AGENT ? UINT64_MAX
+							   : second->sum_ns - best->sum_ns;
+	if (best->agent_idx == KM_NO_AGENT)
+		return;
+	pick->wait_ns = s->view->wait_ns[best->agent_idx];
+	pick->remaining_ns =
+		variant == KM_FINISH_NAIVE ? 0 : km_view_remaining_ns(s->view, best->agent_idx);
+	pick->processing_ns = best->sum_ns - s->now_ns - pick->wait_ns - pick->remaining_ns;
+	pick->top_hit = best->rank < RANK_MISS;
+	if (pick->top_hit)
+		pick->rule_hit_nr = (uint8_t)s->view->rule_nr;
+	else
+		pick->rule_hit_nr = variant == KM_FINISH_RULE ? count_rule_hits(s) : 0;
+}
+
 /* ---- one scan for each instruction set ------------------------------------------ */
 
-#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 4")
 
 #define LANES 1
 #define TARGET
@@ -199,9 +327,9 @@ INLINE portable_vec portable_max(portable_vec a, portable_vec b)
 {
 	return a > b ? a : b;
 }
-INLINE uint32_t portable_at_most(portable_vec x, portable_vec limit)
+INLINE uint32_t portable_above(portable_vec x, portable_vec limit)
 {
-	return x <= limit;
+	return x > limit;
 }
 INLINE portable_vec portable_if_zero(portable_vec x, portable_vec a, portable_vec b)
 {
@@ -262,9 +390,9 @@ TARGET INLINE avx2_vec avx2_max(avx2_vec a, avx2_vec b)
 {
 	return avx2_blend(_mm256_cmpgt_epi64(a, b), a, b);
 }
-TARGET INLINE uint32_t avx2_at_most(avx2_vec x, avx2_vec limit)
+TARGET INLINE uint32_t avx2_above(avx2_vec x, avx2_vec limit)
 {
-	return 15u & ~(uint32_t)_mm256_movemask_pd((__m256d)_mm256_cmpgt_epi64(x, limit));
+	return (uint32_t)_mm256_movemask_pd((__m256d)_mm256_cmpgt_epi64(x, limit));
 }
 TARGET INLINE avx2_vec avx2_if_zero(avx2_vec x, avx2_vec a, avx2_vec b)
 {
@@ -278,7 +406,7 @@ TARGET INLINE uint64_t avx2_least(avx2_vec x)
 }
 TARGET INLINE uint64_t avx2_second(avx2_vec one, avx2_vec two)
 {
-	const uint32_t first = avx2_at_most(one, avx2_splat(avx2_least(one)));
+	const uint32_t first = 15u & ~avx2_above(one, avx2_splat(avx2_least(one)));
 
 	return avx2_least(avx2_choose(first & -first, 0, two, one));
 }
@@ -312,9 +440,9 @@ TARGET INLINE avx512_vec avx512_max(avx512_vec a, avx512_vec b)
 {
 	return _mm512_max_epi64(a, b);
 }
-TARGET INLINE uint32_t avx512_at_most(avx512_vec x, avx512_vec limit)
+TARGET INLINE uint32_t avx512_above(avx512_vec x, avx512_vec limit)
 {
-	return _mm512_cmple_epi64_mask(x, limit);
+	return _mm512_cmpgt_epi64_mask(x, limit);
 }
 TARGET INLINE avx512_vec avx512_if_zero(avx512_vec x, avx512_vec a, avx512_vec b)
 {
@@ -326,7 +454,7 @@ TARGET INLINE uint64_t avx512_least(avx512_vec x)
 }
 TARGET INLINE uint64_t avx512_second(avx512_vec one, avx512_vec two)
 {
-	const uint32_t first = avx512_at_most(one, avx512_splat(avx512_least(one)));
+	const uint32_t first = 255u & ~avx512_above(one, avx512_splat(avx512_least(one)));
 
 	return avx512_least(avx512_choose(first & -first, 0, two, one));
 }
@@ -387,82 +515,13 @@ __attribute__((constructor)) static void choose_path(void)
 
 /* ---- the entry ---------------------------------------------------------------------- */
 
-/* What a miss saves by each rule that hits, and the least that it takes. */
-static void sum_rules(struct scan *s, uint64_t *saved_ns)
-{
-	const struct km_estimates *est = s->view->est;
-	uint32_t r;
-
-	if (est->summed && est->rule_nr == s->view->rule_nr) {
-		s->saved_ns = est->rule_saved_ns;
-		s->least_ns = est->least_miss_ns;
-	} else {
-		s->saved_ns = saved_ns;
-		s->least_ns = est->miss_all_ns;
-		for (r = 0; r < s->view->rule_nr; r++) {
-			saved_ns[r] = est->rule_miss_ns[r] - est->rule_hit_ns[r];
-			if (est->rule_hit_ns[r] < est->rule_miss_ns[r])
-				s->least_ns -= saved_ns[r];
-		}
-	}
-	s->whole_is_least = s->least_ns == est->hit_all_ns;
-}
-
-static uint8_t count_rule_hits(const struct scan *s)
-{
-	uint32_t r, nr = 0, agent_idx = s->best.agent_idx;
-
-	if (whole_of(s, agent_idx / BLOCK_AGENT_NR) >> (agent_idx % 64) & 1)
-		return (uint8_t)s->view->rule_nr;
-	for (r = 0; r < s->view->rule_nr; r++)
-		nr += km_view_augmented(s->view, KM_CACHE_RULE, s->type->rule[r].id, agent_idx);
-	return (uint8_t)nr;
-}
-
-static void report(const struct scan *s, struct km_pick *pick, enum km_finish variant)
-{
-	const struct candidate *best = &s->best, *second = &s->second;
-
-	pick->runner_up_idx = second->agent_idx;
-	pick->margin_ns = second->agent_idx == KM_NO_AGENT ? UINT64_MAX
-							   : second->sum_ns - best->sum_ns;
-	if (best->agent_idx == KM_NO_AGENT)
-		return;
-	pick->wait_ns = s->view->wait_ns[best->agent_idx];
-	pick->remaining_ns =
-		variant == KM_FINISH_NAIVE ? 0 : km_view_remaining_ns(s->view, best->agent_idx);
-	pick->processing_ns = best->sum_ns - s->now_ns - pick->wait_ns - pick->remaining_ns;
-	pick->top_hit = best->rank < RANK_MISS;
-	if (pick->top_hit)
-		pick->rule_hit_nr = (uint8_t)s->view->rule_nr;
-	else
-		pick->rule_hit_nr = variant == KM_FINISH_RULE ? count_rule_hits(s) : 0;
-}
-
 uint32_t km_finish_first(const struct km_view *view, const struct km_type *type,
 			 struct km_pick *pick, enum km_finish variant)
 {
-	static const struct candidate nobody = { FAR_NS, UINT64_MAX, KM_NO_AGENT };
-	uint64_t saved_ns[KM_RULES_MAX];
-	struct scan s;
+	enum fleet fleet = view->word_nr == 1 ? FLEET_ONE_BLOCK : FLEET_ANY;
 
-	s.view = view;
-	s.type = type;
-	s.top = km_view_row(view, KM_CACHE_TOP, type->key.id,
-			    variant == KM_FINISH_NAIVE ? KM_VIEW_CACHED : KM_VIEW_AUGMENTED);
-	s.rule_rows = view->row[KM_CACHE_RULE];
-	s.now_ns = variant == KM_FINISH_NAIVE ? 0 : view->now_ns;
-	s.hit_ns = view->est->type_hit_ns[type->key.id];
-	s.best = s.second = nobody;
-	if (variant == KM_FINISH_RULE)
-		sum_rules(&s, saved_ns);
-	else
-		s.least_ns = view->est->miss_all_ns;
-	/* V4 speaks of times from bound_ns on, and of the remaining time. */
-	if (view->block_bound && view->now_ns >= *view->bound_ns && ops->bounded[variant])
-		ops->bounded[variant](&s);
-	else
-		ops->all[variant](&s);
-	report(&s, pick, variant);
-	return s.best.agent_idx;
+	/* V4 speaks of times from bound_ns on. */
+	if (view->block_bound && view->now_ns >= *view->bound_ns)
+		fleet = FLEET_BOUNDED;
+	return ops->first[variant][fleet](view, type, pick);
 }

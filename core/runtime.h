@@ -69,7 +69,7 @@ int km_runtime_start(struct km_runtime **out, const struct km_runtime_cfg *cfg,
 
 struct km_runtime_stats {
 	uint64_t accepted, completed;
-	struct km_hist decision_ns; /* classify + decide + hand over, every request */
+	struct km_hist decision_ns; /* share of classifying + decide + hand over, every request */
 	struct km_eval_stats *agent; /* [agent_nr] */
 	uint32_t agent_nr;
 	const char *cache_fault; /* a broken cache invariant of some agent; NULL = none */

@@ -27,6 +27,9 @@ enum {
 /* A spinning thread that owns its core looks this often before it parks. */
 #define KM_SPIN_NR 20000
 
+/* Arrivals taken in between two looks: each reads the lines of the agents that changed. */
+#define KM_ARRIVALS_PER_LOOK 16
+
 struct km_client {
 	/* read-mostly: written by open */
 	struct km_runtime *rt;
@@ -83,7 +86,9 @@ struct km_dispatcher {
 	struct km_view *view;
 	struct km_sched *sched;
 	struct km_records *records;
-	struct km_req *stuck; /* popped, and no type id was free for it */
+	/* popped and not decided: within a turn, or because no type id was free */
+	struct km_req *taken[KM_ARRIVALS_PER_LOOK];
+	uint32_t taken_nr;
 	uint64_t *folded_version; /* [agent_nr] digest folded last */
 	struct km_hist decision_ns;
 	uint64_t accepted, completed;

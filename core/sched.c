@@ -6,6 +6,9 @@
 
 #include "lib/probe.h"
 
+/* On the way of every request that is decided at once. */
+#define INLINE static inline __attribute__((always_inline))
+
 struct fifo {
 	struct km_req *head, *tail;
 	uint32_t nr;
@@ -117,7 +120,7 @@ void km_sched_destroy(struct km_sched *sched)
 	free(sched);
 }
 
-static void record(struct km_sched *sched, struct km_req *req, uint32_t agent_idx)
+INLINE void record(struct km_sched *sched, struct km_req *req, uint32_t agent_idx)
 {
 	const struct km_pick *pick = &sched->pick;
 	struct km_decision *d = &req->decision;
@@ -135,17 +138,10 @@ static void record(struct km_sched *sched, struct km_req *req, uint32_t agent_id
 }
 
 /* Further parts of a batch wait, count and leave together with the first. */
-static void assign(struct km_sched *sched, struct km_req *req, uint32_t agent_idx)
+static __attribute__((noinline)) void assign_more(struct km_sched *sched, struct km_req *part,
+						  uint32_t agent_idx)
 {
-	const struct km_decision *d = &req->decision;
-	struct km_req *part;
-
-	record(sched, req, agent_idx);
-	km_view_enqueue(sched->view, agent_idx, req->type, req->est_ns);
-	/* Behind a call, so that no field is kept in a register for it. */
-	KM_PROBE(decide, req->id, d->agent_idx, d->wait_ns, d->remaining_ns, d->processing_ns,
-		 d->margin_ns, d->top_hit, d->runner_up_idx, d->rule_hit_nr);
-	for (part = req->more; part; part = part->more) {
+	for (; part; part = part->more) {
 		bool top_hit;
 		uint8_t rule_hit_nr;
 
@@ -153,6 +149,19 @@ static void assign(struct km_sched *sched, struct km_req *req, uint32_t agent_id
 						&rule_hit_nr);
 		km_view_enqueue(sched->view, agent_idx, part->type, part->est_ns);
 	}
+}
+
+INLINE void assign(struct km_sched *sched, struct km_req *req, uint32_t agent_idx)
+{
+	const struct km_decision *d = &req->decision;
+
+	record(sched, req, agent_idx);
+	km_view_enqueue(sched->view, agent_idx, req->type, req->est_ns);
+	/* Behind a call, so that no field is kept in a register for it. */
+	KM_PROBE(decide, req->id, d->agent_idx, d->wait_ns, d->remaining_ns, d->processing_ns,
+		 d->margin_ns, d->top_hit, d->runner_up_idx, d->rule_hit_nr);
+	if (km_unlikely(req->more))
+		assign_more(sched, req->more, agent_idx);
 }
 
 static uint32_t assign_own(struct km_sched *sched, struct km_req *req)
@@ -257,27 +266,26 @@ static struct km_req *take_shared(struct km_sched *sched, uint32_t agent_idx)
 }
 
 /* S2, and room for the parts of any request. */
-static bool is_full(const struct km_sched *sched, const struct lane *lane)
+INLINE bool is_full(const struct km_sched *sched, const struct lane *lane)
 {
 	return lane->sent_nr - lane->finished_nr >= sched->window ||
 	       lane->part_sent - lane->part_finished + sched->part_nr_max > sched->part_mask + 1;
 }
 
-static void remember_sent(struct km_sched *sched, struct lane *lane, const struct km_req *req)
+INLINE void remember_sent(struct km_sched *sched, struct lane *lane, const struct km_req *req)
 {
+	const uint32_t mask = sched->part_mask;
+	uint32_t sent_nr = lane->part_sent;
 	const struct km_req *part;
-	struct sent_part *sent;
 
-	for (part = req; part; part = part->more) {
-		sent = &lane->part[lane->part_sent++ & sched->part_mask];
-		sent->type = part->type;
-		sent->est_ns = part->est_ns;
-		sent->last = !part->more;
-	}
+	for (part = req; part; part = part->more)
+		lane->part[sent_nr++ & mask] =
+			(struct sent_part){ part->type, part->est_ns, !part->more };
+	lane->part_sent = sent_nr;
 	lane->sent_nr++;
 }
 
-static void send_now(struct km_sched *sched, uint32_t agent_idx, const struct km_req *req)
+INLINE void send_now(struct km_sched *sched, uint32_t agent_idx, const struct km_req *req)
 {
 	struct lane *lane = &sched->lane[agent_idx];
 

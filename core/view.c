@@ -259,7 +259,8 @@ static void review_obj(struct km_view *view, uint32_t agent_idx, uint32_t id)
 }
 
 /* The type is not cached there: what it is made of will be. */
-static void rules_come(struct km_view *view, uint32_t agent_idx, const struct km_type *type)
+static __attribute__((noinline)) void rules_come(struct km_view *view, uint32_t agent_idx,
+						 const struct km_type *type)
 {
 	const uint32_t w = agent_idx / 64;
 	uint32_t r;
@@ -284,8 +285,13 @@ static void type_comes(struct km_view *view, uint32_t agent_idx, const struct km
 		find_coming(view, agent_idx, type->key.id)->nr++;
 		return;
 	}
-	KM_BUG_ON(queue->nr == KM_VIEW_NEAR_NR + view->far_nr);
-	*coming_at(view, agent_idx, queue->nr++) = (struct km_view_coming){ type->key.id, 1 };
+	if (km_likely(queue->nr < KM_VIEW_NEAR_NR)) {
+		queue->near[queue->nr++] = (struct km_view_coming){ type->key.id, 1 };
+	} else {
+		KM_BUG_ON(queue->nr == KM_VIEW_NEAR_NR + view->far_nr);
+		*coming_at(view, agent_idx, queue->nr++) =
+			(struct km_view_coming){ type->key.id, 1 };
+	}
 	if (km_unlikely(!view->type))
 		view->type = type - type->key.id;
 	word[KM_VIEW_COMING * word_nr] |= bit;
