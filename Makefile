@@ -143,7 +143,7 @@ FRAME_CFLAGS = -O2 -g -fno-pie -fno-optimize-sibling-calls
 FLAME_BENCH := $(or $(BENCH),dispatch)
 FLAME_ARGS_dispatch := --agents 64 --no-naive --samples 500000
 FLAME_ARGS_run := --policy latcache-rule
-FLAME_ARGS_sim := --policy latcache-rule
+FLAME_ARGS_sim := --policy latcache-rule --hours 240
 FLAME_RUN = $(if $(filter run sim,$(FLAME_BENCH)),,bench )$(FLAME_BENCH) $(FLAME_ARGS_$(FLAME_BENCH)) $(ARGS)
 
 .PHONY: flame flame-diff flame-build frame-cflags
