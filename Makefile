@@ -242,9 +242,9 @@ $(O)/perf/%: $(O)/perf/%.o $(O)/libkamino.a
 
 perf: $(addprefix $(O)/perf/,$(PERF)) ## the measuring programs
 
-bench-compare: all ## is this tree faster than BASE=revision? BENCH=dispatch ARGS= PAIRS=10
+bench-compare: all ## is this tree faster than BASE=rev? BENCH=dispatch or JOB=file, ARGS= PAIRS=10
 	$(Q)CC='$(CC)' CFLAGS='$(CFLAGS)' perf/compare.sh '$(O)' '$(or $(BASE),HEAD)' --pairs $(or $(PAIRS),10) \
-		-- bench $(or $(BENCH),dispatch) $(ARGS)
+		-- bench $(if $(JOB),--job $(JOB),$(or $(BENCH),dispatch)) $(ARGS)
 
 check: ## installs what is missing, builds, runs all tests
 	$(Q)scripts/deps.sh check

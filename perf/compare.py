@@ -22,8 +22,8 @@ FIGURES = r"(_ns\.(p50|median)|_us\.p50|_ns_(p50|median)|_(ns|us)_median|mops_me
 NOT_FIGURES = r"(^|\.)(timer|line_rtt|completed_per_s)"
 HIGHER_IS_BETTER = r"mops|_per_s"
 # What tells one cell from another, in the order in which it is shown.
-CELL = ("job", "bench", "name", "what", "ring", "operation", "mode", "bytes", "distance", "policy", "agents", "rules",
-        "types", "rule", "servers", "entries", "objects", "changed", "kind", "size_mib", "pages", "rate", "waiting")
+CELL = ("job", "bench", "name", "what", "ring", "mode", "bytes", "distance", "policy", "agents", "rules", "types",
+        "servers", "entries", "keys", "changed", "mib", "rate", "zone")
 COVERAGE = 0.99
 
 
