@@ -4,8 +4,8 @@
  *
  * Agents and records are read where they stand: relaxed words on lines that their
  * writers write anyway. The queues are the dispatcher's plain memory; it copies
- * them every KM_SHOW_EVERY_NS, between two turns and never more than SHOW_NR agents
- * at a time, so no decision waits for it.
+ * them every KM_SHOW_EVERY_NS, between two turns and at most SHOW_NR agents at a
+ * time: no decision executes any of it, a request that comes meanwhile waits that long.
  *
  *	63        48 47                                    0
  *	+-----------+---------------------------------------+
@@ -18,7 +18,7 @@
 #include "core/runtime_internal.h"
 #include "lib/clock.h"
 
-/* Agents of one turn: about a decision's time. */
+/* Agents of one turn: some ten instructions each, less than a decision in all. */
 #define SHOW_NR 64u
 
 #define WAIT_BITS 48
