@@ -121,7 +121,7 @@ TESTS := $(addprefix $(O)/tests/unit/,$(UNIT)) $(addprefix $(O)/tests/model/,$(M
 STRESS_TESTS := $(addprefix $(O)/tests/stress/,$(STRESS))
 LIB_OBJ := $(LIB_SRC:%.c=$(O)/%.o)
 TOOL_OBJ := $(TOOL_SRC:%.c=$(O)/%.o)
-RIVAL_OBJ := $(foreach r,$(RIVALS),$(filter %/ring_$(r).o,$(addsuffix .o,$(basename $(addprefix $(O)/perf/,$(rival_SRC))))))
+RIVAL_OBJ := $(if $(SAN),,$(foreach r,$(RIVALS),$(filter %/ring_$(r).o,$(addsuffix .o,$(basename $(addprefix $(O)/perf/,$(rival_SRC)))))))
 
 # ---- rules -----------------------------------------------------------------
 .PHONY: all check-arm64 perf bench-compare deps demo check check-run check-san check-zone stress check-breaks lint format \
@@ -179,7 +179,7 @@ $(O)/%.o: %.c Makefile $(O)/features.mk
 $(O)/%.o: %.cc Makefile $(O)/features.mk
 	$(call say,CXX,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CXX) $(CPPFLAGS) -Wall -Wextra $(filter -Werror -f%,$(KM_CFLAGS)) -fno-exceptions -fno-rtti -pthread \
+	$(Q)$(CXX) $(CPPFLAGS) -Wall -Wextra $(filter -Werror -f%,$(filter-out -flto,$(KM_CFLAGS))) -fno-exceptions -fno-rtti -pthread \
 		$(CFLAGS) -MMD -MP -c $< -o $@
 
 $(O)/perf/ring_dpdk.o: CPPFLAGS += $(DPDK_CFLAGS)

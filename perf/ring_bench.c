@@ -19,8 +19,8 @@
 
 #define TRIPS 200u
 #define STREAM_NS 500000.0 /* of messages in a run, about */
-#define STREAM_MIN 1000.0
-#define STREAM_MAX 2e6
+#define STREAM_LAPS 8.0 /* at least, or the ring is filled rather than used */
+#define STREAM_MAX 8e6 /* the most slots times the laps */
 #define FIRST_MOPS 20.0
 #define SAMPLE_MAX 4096u /* runs kept of a cell; later ones only count as rounds */
 
@@ -32,7 +32,7 @@ struct samples {
 struct entrant {
 	const struct ring_ops *ops;
 	void *there, *back;
-	double mops; /* of its last run */
+	double mops; /* about, to choose the length of a run */
 	struct samples *samples[KM_RING_DISTANCE_NR];
 };
 
@@ -147,11 +147,17 @@ static double clamp(double value, double min, double max)
 static void run_one(struct bench *b, struct entrant *e, struct run *run)
 {
 	b->now = e;
-	b->msg_nr = (uint64_t)clamp(e->mops * STREAM_NS / 1e3, STREAM_MIN, STREAM_MAX);
+	b->msg_nr =
+		(uint64_t)clamp(e->mops * STREAM_NS / 1e3, STREAM_LAPS * b->cfg->slots, STREAM_MAX);
 	/* The barrier orders it; the peer is done with the ball of the last run. */
 	bench_line_reset(&b->line);
 	pthread_barrier_wait(&b->barrier);
 	own_run(b, run);
+}
+
+static void adapt(struct entrant *e, double mops)
+{
+	e->mops = clamp(mops, e->mops / 2, e->mops * 2);
 }
 
 static void keep(const struct bench *b, struct entrant *e, const struct run *run,
@@ -166,7 +172,6 @@ static void keep(const struct bench *b, struct entrant *e, const struct run *run
 		result->disturbed_nr++;
 		return;
 	}
-	e->mops = run->mops;
 	if (bench_line_is_mixed(a, z, b->cfg->near_ns)) {
 		result->mixed_nr++;
 		return;
@@ -198,9 +203,9 @@ static int run_round(struct bench *b, uint32_t *order, struct km_rand *rand, boo
 			return km_diag_set(diag, -EIO, NULL, 0, 0,
 					   "%s, %u bytes: %llu messages were wrong or lost",
 					   who->name, who->bytes, (unsigned long long)run.bad);
-		if (warm_up)
-			b->entrant[order[i]].mops = run.mops;
-		else
+		/* also of a disturbed run, a step at a time, so that no odd one decides the next */
+		adapt(&b->entrant[order[i]], run.mops);
+		if (!warm_up)
 			keep(b, &b->entrant[order[i]], &run, result);
 	}
 	return 0;
@@ -312,8 +317,12 @@ static int entrants_create(struct bench *b)
 
 static int with_peer(struct bench *b, struct km_ring_result *result, struct km_diag *diag)
 {
-	int err = -pthread_create(&b->peer, NULL, peer_main, b);
+	cpu_set_t before;
+	int err;
 
+	if (pthread_getaffinity_np(pthread_self(), sizeof(before), &before))
+		return -EINVAL;
+	err = -pthread_create(&b->peer, NULL, peer_main, b);
 	if (err)
 		return err;
 	err = km_pin_self(b->cfg->cpu, NULL);
@@ -322,6 +331,8 @@ static int with_peer(struct bench *b, struct km_ring_result *result, struct km_d
 	b->stop = true;
 	pthread_barrier_wait(&b->barrier);
 	pthread_join(b->peer, NULL);
+	km_ignore(
+		pthread_setaffinity_np(pthread_self(), sizeof(before), &before)); /* it was ours */
 	if (!err && b->peer_err)
 		err = b->peer_err;
 	if (!err)

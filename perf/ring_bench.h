@@ -62,7 +62,7 @@ struct km_ring_result {
 };
 
 /**
- * km_bench_rings() - run all of @cfg, pin the calling thread to cfg->cpu.
+ * km_bench_rings() - run all of @cfg; the calling thread is on cfg->cpu meanwhile.
  * @result: filled on success.
  * Return: 0; -EIO when a message was wrong or lost, with its ring in @diag; -ENOMEM; -errno.
  */

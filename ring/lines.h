@@ -9,7 +9,7 @@
  *
  * The producer never looks at a slot; the consumer clears a slot's first word
  * when it has copied the message, and tells its head every KM_LINES_TELL
- * messages (small rings: 8). The producer tells its tail as often, a hint for
+ * messages (small rings: 16). The producer tells its tail as often, a hint for
  * the consumer to fetch complete lines ahead. What is not told counts as full:
  * at least as many messages fit as were asked for, up to KM_LINES_OVER more.
  *
@@ -33,9 +33,9 @@
 
 #define KM_LINES_SLOTS_MIN 2u
 #define KM_LINES_SLOTS_MAX (1u << 20)
-#define KM_LINES_TELL 32u
-#define KM_LINES_OVER (2 * KM_LINES_TELL)
-#define KM_LINES_AHEAD 8u /* lines that the consumer fetches ahead */
+#define KM_LINES_TELL 64u
+#define KM_LINES_OVER KM_LINES_TELL
+#define KM_LINES_AHEAD 16u /* lines that the consumer fetches ahead */
 #define KM_LINES_RUN 8u /* see KM_SPSC_RUN */
 #define KM_LINES_BACK 8u
 
