@@ -80,9 +80,12 @@ void report_cell(FILE *to, double value)
 	fprintf(to, "<td>%s</td>", isnan(value) ? "" : report_format(value, text, sizeof(text)));
 }
 
+/* Short texts stay on one line. */
+#define SHORT_TEXT 28
+
 void report_cell_text(FILE *to, const char *text)
 {
-	fputs("<td class=\"t\">", to);
+	fputs(strlen(text) <= SHORT_TEXT ? "<td class=\"s\">" : "<td class=\"t\">", to);
 	report_html(to, text);
 	fputs("</td>", to);
 }

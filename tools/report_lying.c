@@ -137,7 +137,7 @@ void report_script_stacks(const struct report_chart *chart, FILE *to)
 /* One line a row, one mark a column. */
 void report_script_dots(const struct report_chart *chart, FILE *to)
 {
-	double low = INFINITY, high = 0, value;
+	double low = INFINITY, high = 0, value, tics;
 	uint32_t r, c;
 
 	report_script_head(chart, to, chart->row_nr * 24, report_script_names(chart));
@@ -155,8 +155,10 @@ void report_script_dots(const struct report_chart *chart, FILE *to)
 		}
 		fputs("NaN NaN\nEOD\n", to);
 	}
-	if (high > 0) /* five powers of ten are named at most */
-		fprintf(to, "set xtics %.12g\n", pow(10, ceil((log10(high / low) + 1) / 5)));
+	/* A power of ten's name takes about 52 units. */
+	tics = fmax(1, floor((440 - report_script_names(chart)) / 52));
+	if (high > 0)
+		fprintf(to, "set xtics %.12g\n", pow(10, ceil((log10(high / low) + 1) / tics)));
 	else
 		fputs("set xrange [1:10]\n", to);
 	for (c = 0; c < chart->col_nr; c++) {

@@ -116,7 +116,14 @@ static void value_cell(FILE *to, const json_t *value)
 		fputs("<td></td>", to);
 		return;
 	}
-	fputs(json_is_number(value) ? "<td>" : "<td class=\"t\">", to);
+	if (json_is_string(value)) {
+		report_cell_text(to, json_string_value(value));
+		return;
+	}
+	fputs(json_is_array(value)    ? "<td class=\"t\">"
+	      : json_is_number(value) ? "<td>"
+				      : "<td class=\"s\">",
+	      to);
 	if (km_json_is_plain_list(value)) {
 		json_array_foreach((json_t *)value, i, member) {
 			fputs(i ? ", " : "", to);
@@ -282,7 +289,11 @@ static void row_of(struct report *rep, const char *head, const char *in, const c
 	for (i = 0; i < rep->doc_nr; i++) {
 		json = rep->doc[i].json;
 		value = json_object_get(in ? json_object_get(json, in) : json, key);
-		fputs("<td class=\"t\">", rep->page);
+		if (json_is_string(value)) {
+			report_cell_text(rep->page, json_string_value(value));
+			continue;
+		}
+		fputs("<td class=\"s\">", rep->page);
 		if (km_json_is_plain(value))
 			scalar(rep->page, value);
 		fputs("</td>", rep->page);

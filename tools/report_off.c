@@ -79,8 +79,8 @@ static size_t compared_cells(struct report *rep, struct cell **out)
 
 void report_off(struct report *rep)
 {
-	static const char *const heads[] = { "off by", " document", " figure",	  " row", " column",
-					     "ours",   "paper",	    "difference", NULL };
+	static const char *const heads[] = { "off by", " figure",    " row",	  " column", "ours",
+					     "paper",  "difference", " document", NULL };
 	struct cell *cell;
 	size_t i, nr = compared_cells(rep, &cell);
 
@@ -96,15 +96,16 @@ void report_off(struct report *rep)
 		double bar = fmin(cell[i].off, 1) * 4;
 
 		fprintf(rep->page,
-			"<tr><th scope=\"row\"><span class=\"bar\" style=\"width:%.2fem\"></span>"
-			"%.1f %%</th><td class=\"t\">%s</td>",
-			bar, 100 * cell[i].off, cell[i].doc->tag);
+			"<tr><th class=\"n\" scope=\"row\"><span class=\"bar\" style=\"width:%.2fem\"></span>"
+			"%.1f %%</th>",
+			bar, 100 * cell[i].off);
 		report_cell_text(rep->page, cell[i].figure);
 		report_cell_text(rep->page, cell[i].row);
 		report_cell_text(rep->page, cell[i].column);
 		report_cell(rep->page, cell[i].ours);
 		report_cell(rep->page, cell[i].paper);
 		report_cell(rep->page, cell[i].ours - cell[i].paper);
+		report_cell_text(rep->page, cell[i].doc->tag);
 		fputs("</tr>\n", rep->page);
 	}
 	report_table_close(rep->page);

@@ -33,32 +33,37 @@ static bool varies(const json_t *results, const char *key)
 	return false;
 }
 
-/* "what, key number, ...": what tells the result from the others. */
-static void row_name(const json_t *results, json_t *result, char *name, size_t name_bytes)
+static void append(char *text, size_t text_bytes, const char *more)
 {
-	char text[512] = "", part[REPORT_NAME_MAX], piece[2 * REPORT_NAME_MAX];
+	size_t at = strlen(text);
+
+	snprintf(text + at, text_bytes - at, "%s%s", at ? ", " : "", more);
+}
+
+/* What tells @result from the others: its values, or when @keys their names. */
+static void row_name(const json_t *results, json_t *result, bool keys, char *name,
+		     size_t name_bytes)
+{
+	char text[512] = "", part[REPORT_NAME_MAX];
 	const char *key;
 	json_t *member;
-	size_t at = 0;
 
 	json_object_foreach(result, key, member) {
 		if (is_measured(member))
 			break;
-		if (!json_is_string(member) && !json_is_integer(member))
+		if ((!json_is_string(member) && !json_is_integer(member)) || !varies(results, key))
 			continue;
-		if (!varies(results, key))
-			continue;
-		report_name(part, sizeof(part),
-			    json_is_string(member) ? json_string_value(member) : key);
-		if (json_is_string(member))
-			snprintf(piece, sizeof(piece), "%s%s", at ? ", " : "", part);
+		if (keys)
+			report_name(part, sizeof(part), key);
+		else if (json_is_string(member))
+			report_name(part, sizeof(part), json_string_value(member));
 		else
-			snprintf(piece, sizeof(piece), "%s%s %" JSON_INTEGER_FORMAT, at ? ", " : "",
-				 part, json_integer_value(member));
-		if (at + strlen(piece) < sizeof(text))
-			at += (size_t)snprintf(text + at, sizeof(text) - at, "%s", piece);
+			snprintf(part, sizeof(part), "%" JSON_INTEGER_FORMAT,
+				 json_integer_value(member));
+		if (strlen(text) + sizeof(part) + 3 < sizeof(text))
+			append(text, sizeof(text), part);
 	}
-	report_name(name, name_bytes, at ? text : "all");
+	report_name(name, name_bytes, text[0] ? text : "all");
 }
 
 /* The last part of a key's name is its unit. */
@@ -77,15 +82,16 @@ static const char *unit_of(const char *key)
 static void picture(struct report *rep, const struct report_doc *doc, const char *key,
 		    bool distribution)
 {
-	char name[REPORT_NAME_MAX];
+	char name[REPORT_NAME_MAX], by[REPORT_NAME_MAX];
 	struct report_chart chart;
 	json_t *result;
 	uint32_t row;
 	size_t i;
 
 	report_name(name, sizeof(name), key);
-	report_chart_open(&chart, rep, distribution ? REPORT_DOTS : REPORT_BARS, "%s: %s", doc->tag,
-			  name);
+	row_name(doc->results, json_array_get(doc->results, 0), true, by, sizeof(by));
+	report_chart_open(&chart, rep, distribution ? REPORT_DOTS : REPORT_BARS, "%s: %s by %s",
+			  doc->tag, name, by);
 	chart.x_label = unit_of(key);
 	report_chart_col(&chart, distribution ? "median" : key, 2, REPORT_OURS);
 	if (distribution)
@@ -95,7 +101,7 @@ static void picture(struct report *rep, const struct report_doc *doc, const char
 			chart.note = "The first 64 results; the last section has all.";
 			break;
 		}
-		row_name(doc->results, result, name, sizeof(name));
+		row_name(doc->results, result, false, name, sizeof(name));
 		row = report_chart_row(&chart, name, (double)i);
 		if (distribution) {
 			report_chart_set(&chart, row, 0, report_number(result, key, "p50"));
