@@ -18,7 +18,7 @@
 #include "core/runtime_internal.h"
 #include "lib/clock.h"
 
-/* Agents of one turn: some ten instructions each, less than a decision in all. */
+/* Agents of one turn: 19 instructions each, in all less than a decision over as many. */
 #define SHOW_NR 64u
 
 #define WAIT_BITS 48
