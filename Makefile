@@ -202,6 +202,7 @@ $(O)/tools/build.o: CPPFLAGS += $(BUILD_TEXTS)
 
 $(O)/tools/top_screen.o: CPPFLAGS += $(if $(HAVE_CURSES),-DKM_HAVE_CURSES)
 $(O)/kamino: LIBS += $(if $(HAVE_CURSES),$(CURSES_LIBS))
+# The synthetic workload is what "kamino bench e2e" serves.
 $(O)/kamino: $(TOOL_OBJ) $(RIVAL_OBJ) $(O)/tests/support/synth.o $(O)/libkamino.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(KM_CFLAGS) $(CFLAGS) $(KM_LDFLAGS) $(LDFLAGS) $^ $(LIBS) -o $@
