@@ -154,13 +154,14 @@ INLINE bool may_win_tie(const struct scan *s, size_t block)
 	       (rank == s->second.rank && block < s->second.agent_idx / BLOCK_AGENT_NR);
 }
 
-/* V4: nobody in @block had less at this time. */
-INLINE void tighten(const struct scan *s, size_t block, uint64_t base_ns)
+/* V4: of @block, agents @early have @base_ns and nobody else has less than @rest_ns. */
+INLINE void tighten(const struct scan *s, size_t block, uint64_t early, uint64_t base_ns,
+		    uint64_t rest_ns)
 {
-	if (!s->view->block_bound)
-		return;
 	s->view->block_bound[block] = base_ns;
-	*s->view->bound_ns = km_max_u64(*s->view->bound_ns, s->now_ns);
+	s->view->block_rest[block] = km_min_u64(rest_ns, FAR_NS / 2); /* room to add to it */
+	s->view->block_early[block] = 63u - (uint32_t)__builtin_ctzll(early);
+	*s->view->bound_ns = s->now_ns; /* not before: else there would be no bounds */
 }
 
 /* How many vectors of @lane_nr agents @block has. */
@@ -335,6 +336,10 @@ INLINE portable_vec portable_if_zero(portable_vec x, portable_vec a, portable_ve
 {
 	return x ? b : a;
 }
+INLINE portable_vec portable_if_bit(portable_vec x, uint64_t n, portable_vec a, portable_vec b)
+{
+	return x >> (63 - n) & 1 ? a : b;
+}
 INLINE uint64_t portable_least(portable_vec x)
 {
 	return x;
@@ -398,6 +403,10 @@ TARGET INLINE avx2_vec avx2_if_zero(avx2_vec x, avx2_vec a, avx2_vec b)
 {
 	return avx2_blend(_mm256_cmpeq_epi64(x, _mm256_setzero_si256()), a, b);
 }
+TARGET INLINE avx2_vec avx2_if_bit(avx2_vec x, avx2_vec n, avx2_vec a, avx2_vec b)
+{
+	return avx2_blend(_mm256_sllv_epi64(x, n), a, b);
+}
 TARGET INLINE uint64_t avx2_least(avx2_vec x)
 {
 	x = avx2_min(x, _mm256_permute4x64_epi64(x, 0x4e));
@@ -447,6 +456,10 @@ TARGET INLINE uint32_t avx512_above(avx512_vec x, avx512_vec limit)
 TARGET INLINE avx512_vec avx512_if_zero(avx512_vec x, avx512_vec a, avx512_vec b)
 {
 	return _mm512_mask_blend_epi64(_mm512_testn_epi64_mask(x, x), b, a);
+}
+TARGET INLINE avx512_vec avx512_if_bit(avx512_vec x, avx512_vec n, avx512_vec a, avx512_vec b)
+{
+	return _mm512_mask_blend_epi64(_mm512_movepi64_mask(_mm512_sllv_epi64(x, n)), b, a);
 }
 TARGET INLINE uint64_t avx512_least(avx512_vec x)
 {

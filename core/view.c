@@ -101,18 +101,20 @@ static int alloc_bounds(struct km_view *view)
 {
 	/* Scans look at 8 blocks at a time, and at the least of up to 8 times 8 of them. */
 	const size_t nr = KM_DIV_UP(view->word_nr, 8u) * 8ul;
-	const size_t bytes = 4 * nr * sizeof(uint64_t);
+	const size_t bytes = 6 * nr * sizeof(uint64_t);
 	uint32_t block;
 
 	view->block_bound = aligned_alloc(KM_SHARE_BYTES, bytes);
 	if (!view->block_bound)
 		return -ENOMEM;
 	memset(view->block_bound, 0, bytes);
-	view->block_key = view->block_bound + nr;
+	view->block_rest = view->block_bound + nr;
+	view->block_early = view->block_rest + nr;
+	view->block_key = view->block_early + nr;
 	view->block_least = view->block_key + nr;
 	view->bound_ns = view->block_least + nr;
 	for (block = view->word_nr; block < nr; block++)
-		view->block_bound[block] = NOBODY_NS;
+		view->block_bound[block] = view->block_rest[block] = NOBODY_NS;
 	return 0;
 }
 
@@ -325,18 +327,27 @@ static void type_goes(struct km_view *view, uint32_t agent_idx, const struct km_
 /* ---- queue times -------------------------------------------------------------------- */
 
 /*
- * V4, after an agent's time became less. An overdue or idle agent counts as ending
- * now: it can only be later that it is looked at. When a time becomes more the
- * bound is too early, which the decision that looks there mends.
+ * V4, after an agent's time changed. An overdue or idle agent counts as ending now:
+ * it can only be later that it is looked at. Where more is not known a bound is too
+ * early, which the decision that looks there mends.
  */
 static inline void bound_agent(struct km_view *view, uint32_t agent_idx)
 {
-	uint64_t *bound = &view->block_bound[agent_idx / BLOCK_AGENT_NR];
+	const uint32_t block = agent_idx / BLOCK_AGENT_NR, place = 63 - agent_idx % BLOCK_AGENT_NR;
+	uint64_t *bound = &view->block_bound[block], *rest = &view->block_rest[block], ns;
 
 	if (!view->block_bound)
 		return;
-	*bound = km_min_u64(*bound, view->wait_ns[agent_idx] +
-					    km_max_u64(view->end_ns[agent_idx], view->now_ns));
+	ns = view->wait_ns[agent_idx] + km_max_u64(view->end_ns[agent_idx], view->now_ns);
+	if (view->block_early[block] == place) {
+		*bound = km_min_u64(ns, *rest);
+	} else if (ns < *bound) {
+		*rest = *bound;
+		*bound = ns;
+		view->block_early[block] = place;
+	} else {
+		*rest = km_min_u64(*rest, ns);
+	}
 	*view->bound_ns = km_max_u64(*view->bound_ns, view->now_ns);
 }
 
@@ -359,6 +370,7 @@ void km_view_enqueue(struct km_view *view, uint32_t agent_idx, const struct km_t
 {
 	view->wait_ns[agent_idx] += est_ns;
 	view->queued_nr[agent_idx]++;
+	bound_agent(view, agent_idx);
 	type_comes(view, agent_idx, type);
 }
 

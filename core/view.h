@@ -19,7 +19,8 @@
  *     iff the id is cached, or a type that is coming is it or was made of it;
  *  V3 a cached bit speaks of the id's current generation only;
  *  V4 in a view with bounds, at any time from bound_ns on, no agent of a block of
- *     64 has less queue and remaining time than the block's bound less that time;
+ *     64 has less queue and remaining time than the block's bound less that time,
+ *     and none but the early one less than the block's rest less that time;
  *  V5 where an interned type is cached, so are all its rule objects: a cache pins
  *     them, and a digest that says otherwise is not one of a cache;
  *  V6 where a type's WHOLE_AT is the block's rule_turn, its WHOLE has the agents on
@@ -96,7 +97,8 @@ struct km_view {
 	 * Bounds, V4, and room to order blocks by them; NULL in a view without. A
 	 * decision tightens them: they say no more than the times they were made of.
 	 */
-	uint64_t *block_bound; /* [word_nr, up to whole 8] ns on the clock of now_ns */
+	uint64_t *block_bound, *block_rest; /* [word_nr, up to whole 8] ns, as now_ns */
+	uint64_t *block_early; /* the same: 63 less the early agent's place in the block */
 	uint64_t *bound_ns; /* the latest now_ns that they rest on */
 	uint64_t *block_key, *block_least;
 

@@ -83,10 +83,12 @@ static const char *check_whole(const struct km_view *view, uint32_t id)
 
 static bool is_bounded(const struct km_view *view, uint32_t a)
 {
+	uint64_t ns = view->wait_ns[a] + km_max_u64(view->end_ns[a], view->now_ns);
+
 	if (!view->block_bound || view->now_ns < *view->bound_ns)
 		return true;
-	return view->wait_ns[a] + km_max_u64(view->end_ns[a], view->now_ns) >=
-	       view->block_bound[a / 64];
+	return ns >= view->block_bound[a / 64] &&
+	       (ns >= view->block_rest[a / 64] || view->block_early[a / 64] == 63 - a % 64);
 }
 
 const char *km_view_check(const struct km_view *view)
