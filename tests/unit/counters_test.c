@@ -193,7 +193,7 @@ static void faults_are_counted_between_start_and_stop_alone(void **state)
 	pages = mmap(NULL, 3 * nr * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
 		     0);
 	assert_ptr_not_equal(pages, MAP_FAILED);
-	assert_int_equal(madvise(pages, 3 * nr * page, MADV_NOHUGEPAGE), 0);
+	km_ignore(madvise(pages, 3 * nr * page, MADV_NOHUGEPAGE)); /* EINVAL: there are none */
 	km_counters_open(&c);
 	assert_int_equal(getrusage(RUSAGE_THREAD, &before), 0);
 	for (i = 0; i < 3 * nr; i++) {
