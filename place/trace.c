@@ -2,6 +2,7 @@
 #include "place/trace.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,6 +26,9 @@ struct km_trace_reader {
 	uint32_t batch; /* of the row before */
 	int64_t batch_at_us;
 	uint32_t batch_nr; /* its rows so far */
+	bool forget; /* km_trace_forget_names() */
+	char batch_name[KM_CSV_TEXT_MAX + 1]; /* then: of the row before, or "" */
+	uint32_t batch_id; /* then: of the last batch */
 };
 
 static const char *const fixed_name[] = {
@@ -221,6 +225,40 @@ static int intern_field(struct km_trace_reader *reader, uint32_t idx, struct km_
 	return err;
 }
 
+void km_trace_forget_names(struct km_trace_reader *reader)
+{
+	reader->forget = true;
+}
+
+/* A name that is only checked for form where names are not kept. */
+static int take_name(struct km_trace_reader *reader, uint32_t idx, struct km_dict *dict,
+		     uint32_t *id, struct km_diag *diag)
+{
+	if (reader->forget)
+		return km_csv_name(reader->csv, idx, diag);
+	return intern_field(reader, idx, dict, id, NULL, diag);
+}
+
+static int take_batch_name(struct km_trace_reader *reader, uint32_t idx, uint32_t *id, bool *added,
+			   struct km_diag *diag)
+{
+	const char *text = km_csv_field(reader->csv, idx)->text;
+	int err;
+
+	if (!reader->forget)
+		return intern_field(reader, idx, reader->schema.batches, id, added, diag);
+	err = km_csv_name(reader->csv, idx, diag);
+	if (err)
+		return err;
+	*added = reader->batch == KM_DICT_NONE || strcmp(text, reader->batch_name);
+	if (*added) {
+		snprintf(reader->batch_name, sizeof(reader->batch_name), "%s", text);
+		reader->batch_id = (reader->batch_id + 1) & INT32_MAX;
+	}
+	*id = reader->batch_id;
+	return 0;
+}
+
 static int take_at(struct km_trace_reader *reader, struct km_event *event, struct km_diag *diag)
 {
 	uint32_t idx = reader->at_column;
@@ -259,7 +297,7 @@ static int take_batch(struct km_trace_reader *reader, uint32_t idx, struct km_ev
 
 	if (event->op == KM_OP_DELETE)
 		return km_csv_refuse(reader->csv, idx, diag, "a delete belongs to no batch");
-	err = intern_field(reader, idx, reader->schema.batches, &event->batch, &added, diag);
+	err = take_batch_name(reader, idx, &event->batch, &added, diag);
 	if (err)
 		return err;
 	if (added) {
@@ -297,12 +335,11 @@ static int take_field(struct km_trace_reader *reader, uint32_t idx, struct km_ev
 	case COL_VM:
 		if (is_empty)
 			return km_csv_refuse(reader->csv, idx, diag, "the VM has no name");
-		err = intern_field(reader, idx, reader->schema.vms, &event->vm, NULL, diag);
+		err = take_name(reader, idx, reader->schema.vms, &event->vm, diag);
 		break;
 	case COL_TENANT:
 		if (!is_empty)
-			err = intern_field(reader, idx, reader->schema.tenants, &event->tenant,
-					   NULL, diag);
+			err = take_name(reader, idx, reader->schema.tenants, &event->tenant, diag);
 		break;
 	case COL_BATCH:
 		if (!is_empty)

@@ -64,6 +64,14 @@ int km_trace_open(struct km_trace_reader **out, const char *path,
  */
 int km_trace_next(struct km_trace_reader *reader, struct km_event *event,
 		  struct km_diag *diag) KM_MUST_CHECK;
+/**
+ * km_trace_forget_names() - from the first row on keep no name of a VM, tenant or batch.
+ *
+ * Memory then does not grow with the length of the trace. An event's vm is 0 and its
+ * tenant KM_DICT_NONE; its batch only differs from that of the batch before. Not
+ * checked then: that a batch's name does not come back later.
+ */
+void km_trace_forget_names(struct km_trace_reader *reader);
 /** km_trace_reader_schema() - what the numbers of the rows so far mean; the reader's. */
 const struct km_trace_schema *km_trace_reader_schema(const struct km_trace_reader *reader);
 /** km_trace_close() - NULL is allowed. */
