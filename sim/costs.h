@@ -48,6 +48,9 @@ struct km_cost_dist {
 
 struct km_costs;
 
+/* Of so many types a profile must know half, or it is another trace's. */
+#define KM_SIM_PROFILE_TYPES 64
+
 /** km_costs_drawn_default() - figure 1 as it stands and the fit's other parameters. */
 void km_costs_drawn_default(struct km_cost_drawn *drawn);
 
@@ -70,7 +73,7 @@ double km_cost_drawn_place(uint64_t seed, uint32_t value);
 /**
  * km_costs_load() - a recorded profile.
  * @rules: [rule_nr]: each must be named in the file and the file name no other.
- * Return: 0; -EINVAL with line and reason; -errno.
+ * Return: 0; -EINVAL with line and reason; -EDOM when it is of other rules; -errno.
  */
 int km_costs_load(struct km_costs **out, const char *path, uint32_t rule_nr,
 		  const struct km_rule_desc *rules, struct km_diag *diag) KM_MUST_CHECK;

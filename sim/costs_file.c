@@ -419,7 +419,7 @@ static int rule_line(struct loader *in)
 		if (!strcmp(in->rules[r].name, name))
 			break;
 	if (r == in->costs->rule_nr)
-		return km_diag_set(in->diag, -EINVAL, in->path, in->line, 1,
+		return km_diag_set(in->diag, -EDOM, in->path, in->line, 1,
 				   "rule '%s' is not of this rule set: recorded with another one?",
 				   name);
 	if (in->rules_seen >> r & 1)
@@ -529,7 +529,7 @@ static int finish(struct loader *in)
 
 	for (r = 0; r < costs->rule_nr; r++) {
 		if (!(in->rules_seen >> r & 1))
-			return km_diag_set(in->diag, -EINVAL, in->path, 0, 0,
+			return km_diag_set(in->diag, -EDOM, in->path, 0, 0,
 					   "rule '%s' is missing: recorded with another rule set?",
 					   in->rules[r].name);
 		km_cost_draw_init(&costs->rule_miss[r], &in->rule_miss[r],

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "sim/sim_internal.h"
 
@@ -16,8 +17,6 @@
 #define CHECK_CACHE_EVERY 1024
 /* With more agents the one that will serve is too unlikely among them. */
 #define PREFETCH_AGENT_NR 8
-/* So few types known to a cost profile after so many: it is another trace's. */
-#define PROFILE_TYPES 64
 
 void *sim_block(struct sim *sim, size_t nr, size_t bytes)
 {
@@ -143,8 +142,8 @@ static int meet_type(struct sim *sim, const struct km_type *type)
 		sim->cost_known_nr++;
 	else
 		sim->cost_unknown_nr++;
-	if (sim->cost_known_nr + sim->cost_unknown_nr == PROFILE_TYPES &&
-	    sim->cost_known_nr < PROFILE_TYPES / 2)
+	if (sim->cost_known_nr + sim->cost_unknown_nr == KM_SIM_PROFILE_TYPES &&
+	    sim->cost_known_nr < KM_SIM_PROFILE_TYPES / 2)
 		return refuse_profile(sim);
 	km_estimator_name(sim->estimator, type->key.id, type->hash);
 	/* A recycled id keeps what it meant until the table is refreshed, as in the runtime. */
@@ -666,6 +665,31 @@ static int create_core(struct sim *sim)
 	return km_sched_create(&sim->sched, &sched_cfg);
 }
 
+/* What one agent takes: its caches' tables, its lane, its column of the view's counts. */
+static uint64_t agent_bytes(const struct sim *sim)
+{
+	const uint64_t ids = (uint64_t)sim->type_cap + sim->rule_obj_cap;
+	const uint64_t caches = sim->cfg.policy->needs == KM_NEEDS_FUTURE ? 2 : 1;
+
+	return sizeof(struct sim_agent) + caches * ids * (sizeof(struct km_cache_obj) + 16) +
+	       ids * 5 + 65536;
+}
+
+/* Tables are touched when they are made: too many would be the machine's end, not an error. */
+static int check_memory(const struct sim *sim)
+{
+	const double want = (double)agent_bytes(sim) * sim->cfg.agent_nr;
+	const double have = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+
+	if (want <= have)
+		return 0;
+	return km_diag_set(sim->diag, -E2BIG, "", 0, 0,
+			   "%u agents with %u types and %u rule objects take %.0f GiB, the machine "
+			   "has %.0f: fewer agents or types",
+			   sim->cfg.agent_nr, sim->type_cap, sim->rule_obj_cap, want / 0x1p30,
+			   have / 0x1p30);
+}
+
 static int create_agents(struct sim *sim)
 {
 	const struct km_sim_cfg *cfg = &sim->cfg;
@@ -832,6 +856,8 @@ int km_sim_run(struct km_sim_result *out, const struct km_sim_cfg *cfg, struct k
 	km_hist_init(&out->processing);
 	set_defaults(sim);
 	err = cfg->series ? km_series_create(&out->series, cfg->agent_nr, 0) : 0;
+	if (!err)
+		err = check_memory(sim);
 	if (!err)
 		err = create_tables(sim);
 	if (!err)

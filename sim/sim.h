@@ -108,7 +108,8 @@ struct km_sim_result {
  * @out: filled also when an invariant broke; release with km_sim_result_fini().
  *
  * Memory is bounded by agents, types and inside_max.
- * Return: 0; -EINVAL with the reason; -ENOMEM; the source's error; -EPROTO when
+ * Return: 0; -EINVAL with the reason; -E2BIG when the machine has too little memory
+ * for so many agents and types; -ENOMEM; the source's error; -EPROTO when
  * an invariant broke (cfg.check), with the reason in @diag.
  */
 int km_sim_run(struct km_sim_result *out, const struct km_sim_cfg *cfg,

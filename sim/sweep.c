@@ -31,6 +31,8 @@ static int open_source(const struct km_sim_point *point, struct km_source **sour
 	if (!point->trace)
 		return km_sim_zone_open(source, point->zone, point->load, point->seed, diag);
 	trace = *point->trace;
+	if (point->compress > 0)
+		trace.compress = point->compress;
 	trace.compress *= point->load;
 	trace.seed = point->seed;
 	return km_sim_trace_open(source, &trace, diag);
@@ -77,6 +79,8 @@ int km_sim_point_run(struct km_sim_point *point, struct km_diag *diag)
 	const struct km_sim_cfg cfg = {
 		.policy = point->policy,
 		.agent_nr = point->agent_nr,
+		.type_cap = point->type_cap,
+		.rule_obj_cap = point->rule_obj_cap,
 		.cache_bytes = point->cache_bytes
 				       ? point->cache_bytes
 				       : (uint64_t)(zone->cache_mib * point->cache * mib /
@@ -109,6 +113,38 @@ int km_sim_point_run(struct km_sim_point *point, struct km_diag *diag)
 		point->result = NULL;
 	}
 	return err;
+}
+
+/* So far apart on average that queues stay short, and so the times mean something. */
+#define APART_NS 10e9
+
+int km_sim_compress(double *compress, const struct km_sim_point *point,
+		    const struct km_sim_survey *survey, double busy, struct km_diag *diag)
+{
+	struct km_sim_zone zone = *point->zone;
+	struct km_sim_point probe = *point;
+	double work_ns;
+	int err;
+
+	*compress = 1;
+	if (!survey->lead_ns)
+		return 0; /* all at once: nothing to stretch or to press */
+	zone.age_s = 0; /* far apart, everything would age */
+	zone.idle_lag = 0;
+	probe.zone = &zone;
+	probe.policy = &km_policy_rr;
+	probe.load = 1;
+	probe.request_max = survey->lead_nr;
+	probe.warmup_nr = 0;
+	probe.accuracy = probe.series = false;
+	probe.compress = (double)survey->lead_ns / ((double)survey->lead_nr * APART_NS);
+	err = km_sim_point_run(&probe, diag);
+	if (err)
+		return err;
+	work_ns = km_hist_mean(&probe.result->processing) * (double)survey->lead_nr;
+	*compress = busy * point->agent_nr * (double)survey->lead_ns / work_ns;
+	km_sweep_fini(&probe, 1);
+	return 0;
 }
 
 static void report(struct sweep *sweep, uint32_t idx, int err, const struct km_diag *diag)

@@ -20,6 +20,8 @@ struct km_sim_point {
 	const struct km_policy *policy;
 	uint32_t agent_nr;
 	double load, cache; /* times the zone's */
+	double compress; /* of the trace; 0 = as the trace's cfg says */
+	uint32_t type_cap, rule_obj_cap; /* of a trace; 0 = as struct km_sim_cfg says */
 	bool no_in_service, accuracy, check, series;
 	uint32_t conflict_servers;
 	uint64_t seed, request_max, warmup_nr;
@@ -47,6 +49,19 @@ int km_sweep_run(struct km_sim_point *point, uint32_t nr, uint32_t thread_nr,
 
 /** km_sweep_fini() - free the points' results. */
 void km_sweep_fini(struct km_sim_point *point, uint32_t nr);
+
+/**
+ * km_sim_compress() - how a trace is to be compressed to load the agents so much.
+ * @point: the simulation; its policy, load and compress play no part.
+ * @busy: over 0; what is meant: agents at work that share of their time if its requests
+ *	went to them in turn (round robin, which no state of theirs sways).
+ *
+ * Simulates the first requests of the trace, all of them far apart.
+ * Return: 0; as km_sim_point_run().
+ */
+int km_sim_compress(double *compress, const struct km_sim_point *point,
+		    const struct km_sim_survey *survey, double busy,
+		    struct km_diag *diag) KM_MUST_CHECK;
 
 /** km_sim_point_run() - one of them, in the calling thread. */
 int km_sim_point_run(struct km_sim_point *point, struct km_diag *diag) KM_MUST_CHECK;

@@ -8,6 +8,7 @@
 #include "lib/rand.h"
 #include "place/rule_eval.h"
 #include "place/trace.h"
+#include "sim/costs.h"
 
 struct trace_source {
 	struct km_source source;
@@ -127,8 +128,10 @@ int km_sim_trace_open(struct km_source **out, const struct km_sim_trace_cfg *cfg
 	s->seed = cfg->seed;
 	s->batch = KM_DICT_NONE;
 	err = km_trace_open(&s->reader, cfg->path, diag);
-	if (!err)
+	if (!err) {
+		km_trace_forget_names(s->reader);
 		err = load_rules(s, cfg, diag);
+	}
 	if (!err && !s->bound->rule_nr)
 		err = km_diag_set(diag, -EINVAL, "", 0, 0, "no rule of the set is cached");
 	if (err) {
@@ -138,4 +141,103 @@ int km_sim_trace_open(struct km_source **out, const struct km_sim_trace_cfg *cfg
 	describe(s);
 	*out = &s->source;
 	return 0;
+}
+
+/* ---- looking through it ---------------------------------------------------- */
+
+/* Ids there are at once at most; more types than that take turns. */
+#define TYPE_CAP 8192
+#define RULE_OBJ_CAP 65536
+
+struct survey {
+	struct km_sim_survey *out;
+	struct km_types *types;
+	const struct km_costs *costs; /* NULL = none to compare with */
+	uint64_t met_nr, known_nr; /* types of the trace, and of those the profile's */
+};
+
+/* As in km_sim_run(), which can only tell halfway. */
+static int compare(struct survey *s, const struct km_type *type, struct km_diag *diag)
+{
+	if (!s->costs || km_types_stats(s->types)->interned == s->met_nr)
+		return 0;
+	s->met_nr = km_types_stats(s->types)->interned;
+	s->known_nr += km_costs_knows(s->costs, type->hash);
+	if (s->met_nr != KM_SIM_PROFILE_TYPES || s->known_nr >= KM_SIM_PROFILE_TYPES / 2)
+		return 0;
+	return km_diag_set(diag, -EDOM, "", 0, 0,
+			   "the cost profile knows %llu of the first %llu types: it was recorded "
+			   "from another trace",
+			   (unsigned long long)s->known_nr, (unsigned long long)s->met_nr);
+}
+
+static int survey_all(struct survey *s, struct km_source *source, uint64_t request_max,
+		      struct km_diag *diag)
+{
+	struct km_sim_survey *out = s->out;
+	struct km_arrival arrival;
+	uint64_t first_ns = 0;
+	struct km_type *type;
+	int got, err = 0;
+
+	while (!err && (got = source->next(source, &arrival, 1, diag)) > 0) {
+		if (arrival.is_delete)
+			continue;
+		if (!out->request_nr++)
+			first_ns = arrival.at_ns;
+		if (out->request_nr <= KM_SIM_LEAD_NR) {
+			out->lead_nr = out->request_nr;
+			out->lead_ns = arrival.at_ns - first_ns;
+		}
+		type = km_types_get(s->types, arrival.trait);
+		if (type) {
+			err = compare(s, type, diag);
+			km_types_put(s->types, type);
+		}
+		if (out->request_nr == request_max)
+			break;
+	}
+	return err ? err : got < 0 ? got : 0;
+}
+
+int km_sim_trace_survey(struct km_sim_survey *out, const struct km_sim_trace_cfg *cfg,
+			uint64_t request_max, const char *costs_path, struct km_diag *diag)
+{
+	struct km_types_cfg types_cfg = { .type_cap = TYPE_CAP, .rule_obj_cap = RULE_OBJ_CAP };
+	struct km_sim_trace_cfg plain = *cfg;
+	struct survey s = { .out = out };
+	const struct km_types_stats *stats;
+	struct km_costs *costs = NULL;
+	struct km_source *source;
+	int err;
+
+	memset(out, 0, sizeof(*out));
+	plain.compress = 1;
+	err = km_sim_trace_open(&source, &plain, diag);
+	if (err)
+		return err;
+	types_cfg.trait_nr = source->trait_nr;
+	types_cfg.rule_nr = source->rule_nr;
+	types_cfg.rules = source->rules;
+	err = km_types_create(&s.types, &types_cfg);
+	if (err)
+		goto out_destroy;
+	if (costs_path)
+		err = km_costs_load(&costs, costs_path, source->rule_nr, source->rules, diag);
+	s.costs = costs;
+	if (!err)
+		err = survey_all(&s, source, request_max, diag);
+	stats = km_types_stats(s.types);
+	if (!stats->recycled && !stats->rule_recycled) {
+		out->type_cap = (uint32_t)stats->interned + 2;
+		out->rule_obj_cap = (uint32_t)stats->rule_interned + 2 * source->rule_nr;
+	}
+	km_costs_destroy(costs);
+	km_types_destroy(s.types);
+out_destroy:
+	source->destroy(source);
+	if (!err && !out->request_nr)
+		err = km_diag_set(diag, -EINVAL, cfg->path, 0, 0,
+				  "no request at or after the start (at_us of 0)");
+	return err;
 }

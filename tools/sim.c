@@ -19,6 +19,8 @@
 #include "tools/verbs.h"
 
 #define LIST_NR_MAX 64
+/* Agents that a zone's cache_mib is for. */
+#define NODE_AGENT_NR 4
 
 struct options {
 	const char *policy, *agents, *load, *zone, *zone_file, *set, *experiment, *json_out, *trace,
@@ -41,7 +43,9 @@ struct world {
 	uint32_t agents_nr, load_nr;
 	struct km_sim_trace_cfg trace;
 	struct km_inventory *inv;
-	uint64_t trace_nr; /* requests of the trace, when the warm-up asks for it */
+	struct km_sim_survey survey; /* of the trace */
+	double compress[KM_SIM_ZONES_MAX][LIST_NR_MAX]; /* of the trace; by zone and agents */
+	char label[32]; /* the trace's name without folder and ending; or "" */
 	bool tty;
 };
 
@@ -71,6 +75,19 @@ static int parse_numbers(const char *option, const char *text, double min, doubl
 		(*nr)++;
 	}
 	return *nr ? 0 : km_diag_set(diag, -EINVAL, "", 0, 0, "--%s names none", option);
+}
+
+static int parse_agents(struct world *w, struct km_diag *diag)
+{
+	int err = parse_numbers("agents", w->opt.agents ? w->opt.agents : "4", 1, 4096, w->agents,
+				&w->agents_nr, diag);
+	uint32_t i;
+
+	for (i = 0; !err && i < w->agents_nr; i++)
+		if (w->agents[i] != floor(w->agents[i]))
+			err = km_diag_set(diag, -EINVAL, "", 0, 0,
+					  "--agents %g: want a whole number", w->agents[i]);
+	return err;
 }
 
 /* The zones that --zone names, of the file's or the built-in ones. */
@@ -118,6 +135,34 @@ static int apply_set(struct world *w, struct km_diag *diag)
 	return err;
 }
 
+/* "DIR/day.csv.gz" is "day". */
+static void label_trace(struct world *w)
+{
+	const char *from = w->opt.trace ? strrchr(w->opt.trace, '/') : NULL;
+
+	if (!w->opt.trace)
+		return;
+	snprintf(w->label, sizeof(w->label), "%s", from ? from + 1 : w->opt.trace);
+	w->label[strcspn(w->label, ".")] = 0;
+	if (!w->label[0])
+		snprintf(w->label, sizeof(w->label), "trace");
+}
+
+/* A parameter that is out of bounds, or that its others leave no room for. */
+static int check_zones(const struct world *w, struct km_diag *diag)
+{
+	struct km_source *source;
+	uint32_t z;
+	int err = 0;
+
+	for (z = 0; z < w->zone_nr && !err; z++) {
+		err = km_sim_zone_open(&source, &w->zone[z], 1, w->opt.seed, diag);
+		if (!err)
+			source->destroy(source);
+	}
+	return err;
+}
+
 static int load_zones(struct world *w, struct km_diag *diag)
 {
 	static struct km_sim_zone file[KM_SIM_ZONES_MAX];
@@ -143,7 +188,13 @@ static int load_zones(struct world *w, struct km_diag *diag)
 		if (o->age_ns)
 			w->zone[z].age_s = (double)o->age_ns / 1e9;
 	}
-	return err ? err : apply_set(w, diag);
+	if (!err)
+		err = apply_set(w, diag);
+	label_trace(w);
+	/* The built-in ones are possible. */
+	if (err || o->print_zones || !(o->zone_file || o->set || o->types))
+		return err;
+	return check_zones(w, diag);
 }
 
 static int load_inventory(struct world *w, struct km_diag *diag)
@@ -156,26 +207,66 @@ static int load_inventory(struct world *w, struct km_diag *diag)
 	return err ? km_diag_set(diag, err, "", 0, 0, "cannot make the servers") : 0;
 }
 
-/* How many requests a stream of the trace has: the warm-up is a share of them. */
-static int count_requests(struct world *w, struct km_diag *diag)
-{
-	struct km_arrival arrival;
-	struct km_source *source;
-	int got, err = km_sim_trace_open(&source, &w->trace, diag);
+/* Under it half of the agents' time is work, if requests went round robin. */
+#define BUSY 0.5
 
-	if (err)
-		return err;
-	while ((got = source->next(source, &arrival, 1, diag)) > 0)
-		w->trace_nr += !arrival.is_delete;
-	source->destroy(source);
-	if (w->opt.requests)
-		w->trace_nr = km_min_u64(w->trace_nr, w->opt.requests);
-	return got;
+/* The simulation of one zone's caches and times on so many agents. */
+static struct km_sim_point point_of(const struct world *w, uint32_t z, uint32_t a)
+{
+	const struct options *o = &w->opt;
+	const struct km_sim_zone *zone = &w->zone[z];
+	struct km_sim_point point = {
+		.zone = zone,
+		.costs_path = o->costs,
+		.agent_nr = (uint32_t)w->agents[a],
+		.load = 1,
+		.cache = 1,
+		.cache_bytes = o->cache_bytes,
+		.no_in_service = o->no_in_service,
+		.accuracy = o->accuracy,
+		.check = o->check,
+		.series = o->json || o->json_out,
+		.conflict_servers = (uint32_t)o->conflicts,
+		.seed = o->seed,
+		.request_max = o->requests,
+		.estimate_period_ns = o->period_ns,
+	};
+
+	if (!o->trace)
+		return point;
+	point.trace = &w->trace;
+	point.compress = w->compress[z][a];
+	point.type_cap = o->types ? (uint32_t)o->types : w->survey.type_cap;
+	point.rule_obj_cap = o->types ? (uint32_t)o->types * 8 + 256 : w->survey.rule_obj_cap;
+	point.warmup_nr = (uint64_t)(o->warmup * (double)w->survey.request_nr);
+	/* A zone's node has four agents; a fleet of any size has as much for each of its own. */
+	if (!point.cache_bytes)
+		point.cache_bytes = (uint64_t)(zone->cache_mib * 1048576 / NODE_AGENT_NR);
+	return point;
+}
+
+static int choose_compress(struct world *w, uint32_t z, uint32_t a, struct km_diag *diag)
+{
+	struct km_sim_point point = point_of(w, z, a);
+	double *compress = &w->compress[z][a];
+	int err;
+
+	*compress = w->opt.compress;
+	if (*compress > 0)
+		return 0;
+	err = km_sim_compress(compress, &point, &w->survey, BUSY, diag);
+	if (!err)
+		fprintf(stderr,
+			"kamino sim: %s, %u agents: time compressed %.4g times, for a load of %g "
+			"(round robin) at --load 1; --compress chooses another\n",
+			w->label, point.agent_nr, *compress, BUSY);
+	return err;
 }
 
 static int open_trace(struct world *w, struct km_diag *diag)
 {
 	const struct options *o = &w->opt;
+	uint32_t z, a;
 	int err;
 
 	if (!o->trace)
@@ -184,41 +275,27 @@ static int open_trace(struct world *w, struct km_diag *diag)
 	if (err)
 		return err;
 	w->trace = (struct km_sim_trace_cfg){
-		.path = o->trace, .inv = w->inv, .rules_path = o->rules, .compress = o->compress
+		.path = o->trace, .inv = w->inv, .rules_path = o->rules, .compress = 1
 	};
-	return o->warmup > 0 ? count_requests(w, diag) : 0;
+	err = km_sim_trace_survey(&w->survey, &w->trace, o->requests, o->costs, diag);
+	for (z = 0; z < w->zone_nr; z++)
+		for (a = 0; !err && a < w->agents_nr; a++)
+			err = choose_compress(w, z, a, diag);
+	return err;
 }
 
-static uint32_t make_points(const struct world *w, struct km_sim_point *point)
+static void make_points(const struct world *w, struct km_sim_point *point)
 {
-	const struct options *o = &w->opt;
-	uint32_t z, l, a, p, nr = 0;
+	uint32_t z, l, a, p;
 
 	for (z = 0; z < w->zone_nr; z++)
 		for (l = 0; l < w->load_nr; l++)
 			for (a = 0; a < w->agents_nr; a++)
-				for (p = 0; p < w->policy_nr; p++)
-					point[nr++] = (struct km_sim_point){
-						.zone = &w->zone[z],
-						.trace = o->trace ? &w->trace : NULL,
-						.costs_path = o->costs,
-						.warmup_nr =
-							(uint64_t)(o->warmup * (double)w->trace_nr),
-						.policy = w->policy[p],
-						.agent_nr = (uint32_t)w->agents[a],
-						.load = w->load[l],
-						.cache = 1,
-						.cache_bytes = o->cache_bytes,
-						.no_in_service = o->no_in_service,
-						.accuracy = o->accuracy,
-						.check = o->check,
-						.series = o->json || o->json_out,
-						.conflict_servers = (uint32_t)o->conflicts,
-						.seed = o->seed,
-						.request_max = o->requests,
-						.estimate_period_ns = o->period_ns,
-					};
-	return nr;
+				for (p = 0; p < w->policy_nr; p++, point++) {
+					*point = point_of(w, z, a);
+					point->policy = w->policy[p];
+					point->load = w->load[l];
+				}
 }
 
 static void show_progress(void *ctx, uint32_t nr, uint32_t of)
@@ -241,21 +318,27 @@ static double ms(uint64_t ns)
 	return (double)ns / 1e6;
 }
 
-static void print_head(void)
+/* What a row is about: the trace or the zone. */
+static const char *name_of(const struct world *w, const struct km_sim_point *p)
+{
+	return p->trace ? w->label : p->zone->name;
+}
+
+static void print_head(const struct world *w)
 {
 	printf("%-8s %-16s %6s %5s | %6s %6s | %8s %8s %8s %8s | %8s %8s | %9s\n", "", "", "", "",
 	       "top", "rule", "latency", "", "", "", "wait", "process", "cache MiB");
-	printf("%-8s %-16s %6s %5s | %6s %6s | %8s %8s %8s %8s | %8s %8s | %9s\n", "zone", "policy",
-	       "agents", "load", "hit %", "hit %", "mean ms", "p50", "p90", "p99", "mean ms",
-	       "mean ms", "mean");
+	printf("%-8s %-16s %6s %5s | %6s %6s | %8s %8s %8s %8s | %8s %8s | %9s\n",
+	       w->label[0] ? "trace" : "zone", "policy", "agents", "load", "hit %", "hit %",
+	       "mean ms", "p50", "p90", "p99", "mean ms", "mean ms", "mean");
 }
 
-static void print_point(const struct km_sim_point *p)
+static void print_point(const struct world *w, const struct km_sim_point *p)
 {
 	const struct km_sim_result *r = p->result;
 
-	printf("%-8s %-16s %6u %5g | %6.2f %6.2f | %8.1f %8.1f %8.1f %8.1f | %8.1f %8.1f | %9.0f\n",
-	       p->zone->name, p->policy->name, p->agent_nr, p->load,
+	printf("%-8.12s %-16s %6u %5g | %6.2f %6.2f | %8.1f %8.1f %8.1f %8.1f | %8.1f %8.1f | %9.0f\n",
+	       name_of(w, p), p->policy->name, p->agent_nr, p->load,
 	       100 * ratio(r->top_hits, r->measured),
 	       100 * ratio(r->rule_hits, r->rule_hits + r->rule_misses),
 	       km_hist_mean(&r->latency) / 1e6, ms(km_hist_quantile(&r->latency, .5)),
@@ -264,30 +347,48 @@ static void print_point(const struct km_sim_point *p)
 	       r->cache_bytes_mean / p->agent_nr / 1048576);
 }
 
-static void print_accuracy(const struct km_sim_point *p)
+static void print_accuracy(const struct world *w, const struct km_sim_point *p)
 {
 	const struct km_sim_accuracy *a = &p->result->accuracy;
 
-	printf("%-8s %-16s events right: top %.2f %%, rule %.2f %%; time error %.1f %%; best agent "
+	printf("%-8.12s %-16s events right: top %.2f %%, rule %.2f %%; time error %.1f %%; best agent "
 	       "%.1f %%, regret %.2f ms\n",
-	       p->zone->name, p->policy->name, 100 * ratio(a->top_right, a->top_events),
+	       name_of(w, p), p->policy->name, 100 * ratio(a->top_right, a->top_events),
 	       100 * ratio(a->rule_right, a->rule_events),
 	       a->time_nr ? 100 * a->time_error_sum / (double)a->time_nr : 0,
 	       100 * ratio(a->best_nr, a->judged),
 	       a->judged ? ms(a->gap_ns_sum) / (double)a->judged : 0);
 }
 
-static void warn_unstable(const struct km_sim_point *p)
+static void warn_unstable(const struct world *w, const struct km_sim_point *p)
 {
 	const struct km_sim_result *r = p->result;
 
-	if (r->unstable)
-		fprintf(stderr,
-			"kamino sim: %s, %s, %u agents, load %g: more work than the agents can do; "
-			"%" PRIu64 " of %" PRIu64
-			" requests refused, latencies depend on the length\n",
-			p->zone->name, p->policy->name, p->agent_nr, p->load, r->refused,
-			r->submitted);
+	fprintf(stderr,
+		"kamino sim: %s, %s, %u agents, load %g: more work than the agents can do; "
+		"%" PRIu64 " of %" PRIu64 " requests refused, latencies depend on the length\n",
+		name_of(w, p), p->policy->name, p->agent_nr, p->load, r->refused, r->submitted);
+}
+
+/* By row, then for those rows of which no policy keeps up. */
+static void warn_all(const struct world *w, const struct km_sim_point *point, uint32_t nr)
+{
+	uint32_t i, p, lost;
+
+	for (i = 0; i < nr; i += w->policy_nr) {
+		for (p = lost = 0; p < w->policy_nr; p++) {
+			if (!point[i + p].result->unstable)
+				continue;
+			warn_unstable(w, &point[i + p]);
+			lost++;
+		}
+		if (lost && lost == w->policy_nr)
+			fprintf(stderr,
+				"kamino sim: %s, %u agents, load %g: no queue is stable; give more "
+				"--agents or a lower --load%s\n",
+				name_of(w, &point[i]), point[i].agent_nr, point[i].load,
+				point[i].trace ? " or --compress" : "");
+	}
 }
 
 static json_t *accuracy_json(const struct km_sim_accuracy *a)
@@ -339,6 +440,10 @@ static json_t *point_json(const struct km_sim_point *p)
 	json_object_set_new(doc, "retries",
 			    json_integer((json_int_t)(r->conflicts - r->retries_exhausted)));
 	json_object_set_new(doc, "unstable", json_boolean(r->unstable));
+	if (p->trace) {
+		json_object_set_new(doc, "compress", json_real(p->compress * p->load));
+		json_object_set_new(doc, "cache_bytes", json_integer((json_int_t)p->cache_bytes));
+	}
 	json_object_set_new(doc, "virtual_s", json_real(seconds));
 	if (p->accuracy)
 		json_object_set_new(doc, "accuracy", accuracy_json(&r->accuracy));
@@ -367,15 +472,16 @@ static json_t *params_json(const struct world *w)
 
 	for (z = 0; z < w->zone_nr; z++)
 		json_array_append_new(zones, json_string(w->zone[z].name));
-	return json_pack("{s:s?,s:s?,s:s,s:s?,s:s?,s:s?,s:I,s:I,s:b,s:I,s:o}", "policy", o->policy,
-			 "agents",
+	return json_pack("{s:s?,s:s?,s:s,s:s?,s:s?,s:s?,s:s?,s:I,s:I,s:b,s:I,s:o}", "policy",
+			 o->policy, "agents",
 			 o->agents	 ? o->agents
 			 : o->experiment ? NULL
 					 : "4",
-			 "load", o->load, "experiment", o->experiment, "zone_file", o->zone_file,
-			 "set", o->set, "requests", (json_int_t)o->requests, "seed",
-			 (json_int_t)o->seed, "in_service_counts", !o->no_in_service,
-			 "conflict_servers", (json_int_t)o->conflicts, "zones", zones);
+			 "load", o->load, "experiment", o->experiment, "trace", o->trace,
+			 "zone_file", o->zone_file, "set", o->set, "requests",
+			 (json_int_t)o->requests, "seed", (json_int_t)o->seed, "in_service_counts",
+			 !o->no_in_service, "conflict_servers", (json_int_t)o->conflicts, "zones",
+			 zones);
 }
 
 /* @results is taken over. What depends on the machine goes into "host". */
@@ -424,19 +530,19 @@ static int report_points(const struct world *w, const struct km_sim_point *point
 	for (i = 0; i < nr; i++) {
 		core_s += point[i].cpu_s;
 		requests += point[i].result->submitted;
-		warn_unstable(&point[i]);
 	}
+	warn_all(w, point, nr);
 	if (w->opt.json)
 		rc = write_points(w, point, nr, NULL, core_s, requests);
 	if (w->opt.json_out && rc == KM_EXIT_DONE)
 		rc = write_points(w, point, nr, w->opt.json_out, core_s, requests);
 	if (w->opt.json)
 		return rc;
-	print_head();
+	print_head(w);
 	for (i = 0; i < nr; i++)
-		print_point(&point[i]);
+		print_point(w, &point[i]);
 	for (i = 0; i < nr && w->opt.accuracy; i++)
-		print_accuracy(&point[i]);
+		print_accuracy(w, &point[i]);
 	fprintf(stderr, "%" PRIu64 " requests in %.2f s of one core: %.2f million a second\n",
 		requests, core_s, core_s > 0 ? (double)requests / core_s / 1e6 : 0);
 	return rc;
@@ -515,18 +621,20 @@ static int run_points(struct world *w, struct km_diag *diag)
 	const struct km_sweep_progress progress = { .done = show_progress, .ctx = w };
 	uint32_t nr = w->zone_nr * w->load_nr * w->agents_nr * w->policy_nr;
 	struct km_sim_point *point = calloc(nr, sizeof(*point));
-	int rc;
+	int rc, err;
 
 	if (!point)
 		return KM_EXIT_FAILED;
-	if (open_trace(w, diag)) {
-		free(point);
-		return km_verb_fail("sim", diag, KM_EXIT_FAILED);
+	err = open_trace(w, diag);
+	if (!err) {
+		make_points(w, point);
+		err = km_sweep_run(point, nr, (uint32_t)w->opt.threads, &progress, diag);
 	}
-	make_points(w, point);
-	if (km_sweep_run(point, nr, (uint32_t)w->opt.threads, &progress, diag)) {
+	if (err) {
 		free(point);
-		return km_verb_fail("sim", diag, KM_EXIT_FAILED);
+		/* What was asked for cannot be, beside what merely went wrong. */
+		return km_verb_fail("sim", diag,
+				    err == -EDOM || err == -E2BIG ? KM_EXIT_USAGE : KM_EXIT_FAILED);
 	}
 	rc = report_points(w, point, nr);
 	km_sweep_fini(point, nr);
@@ -558,8 +666,7 @@ static int parse_lists(struct world *w, struct km_diag *diag)
 	int err = parse_policies(w, diag);
 
 	if (!err)
-		err = parse_numbers("agents", w->opt.agents ? w->opt.agents : "4", 1, 4096,
-				    w->agents, &w->agents_nr, diag);
+		err = parse_agents(w, diag);
 	if (!err)
 		err = parse_numbers("load", w->opt.load, 1e-3, 1e3, w->load, &w->load_nr, diag);
 	if (!err && w->opt.experiment)
@@ -584,14 +691,16 @@ int km_verb_sim(int argc, char **argv)
 		  "zones of one's own; see --print-zones", 0, 0 },
 		{ "set", KM_OPT_STRING, &o->set, "KEY=VALUE[,..]", "change the zones' parameters",
 		  0, 0 },
-		{ "types", KM_OPT_U64, &o->types, "N", "request types (the zone's)", 1, 4e6 },
+		{ "types", KM_OPT_U64, &o->types, "N",
+		  "request types (the zone's); of a trace, at a time (8192)", 1, 4e6 },
 		{ "hours", KM_OPT_DOUBLE, &o->hours, "X", "length of the day (24)", 1e-4, 1e5 },
 		{ "requests", KM_OPT_U64, &o->requests, "N",
 		  "end after so many requests (the day's)", 1, 1e15 },
 		{ "seed", KM_OPT_U64, &o->seed, "S", "of arrivals and of the policy's draws (1)", 0,
 		  0 },
 		{ "cache", KM_OPT_BYTES, &o->cache_bytes, "SIZE",
-		  "cache of one agent (the zone's, divided by agents)", 1, 1e15 },
+		  "cache of one agent (the zone's, divided by agents; with --trace by 4)", 1,
+		  1e15 },
 		{ "cache-age", KM_OPT_DURATION, &o->age_ns, "TIME",
 		  "evict what is unused for so long (the zone's)", 0, 0 },
 		{ "idle-lag", KM_OPT_U64, &o->idle_lag, "N",
@@ -609,7 +718,8 @@ int km_verb_sim(int argc, char **argv)
 		{ "costs", KM_OPT_STRING, &o->costs, "FILE",
 		  "times as 'kamino run --record-costs' wrote them", 0, 0 },
 		{ "compress", KM_OPT_DOUBLE, &o->compress, "X",
-		  "trace seconds per simulated second (1)", 1e-9, 1e12 },
+		  "trace seconds per simulated second (chosen for a load of 0.5, and said)", 1e-9,
+		  1e12 },
 		{ "warmup", KM_OPT_DOUBLE, &o->warmup, "X",
 		  "share of a trace's requests left out of the figures (0)", 0, 0.99 },
 		{ "conflicts", KM_OPT_U64, &o->conflicts, "N",
@@ -636,18 +746,18 @@ int km_verb_sim(int argc, char **argv)
 	};
 	struct km_diag diag;
 	uint32_t z;
-	int rc;
+	int rc, err;
 
-	w = (struct world){ .opt = { .load = "1", .seed = 1, .servers = 1000, .compress = 1 } };
+	w = (struct world){ .opt = { .load = "1", .seed = 1, .servers = 1000 } };
 	if (km_opts_parse(opts, argc, argv, NULL, NULL, &diag))
 		return km_verb_fail("sim", &diag, KM_EXIT_USAGE);
 	if (o->help)
 		return km_verb_help(
 			"sim", "[options]",
 			"A zone's day in virtual time, by the runtime's own decision code.", opts);
-	if (parse_lists(&w, &diag))
-		return km_verb_fail("sim", &diag,
-				    o->zone_file && diag.file[0] ? KM_EXIT_FAILED : KM_EXIT_USAGE);
+	err = parse_lists(&w, &diag);
+	if (err) /* a file that says what cannot be is wrong usage, one that cannot be read is not */
+		return km_verb_fail("sim", &diag, err == -EINVAL ? KM_EXIT_USAGE : KM_EXIT_FAILED);
 	if (km_verb_check_output("json-out", o->json_out, &diag))
 		return km_verb_fail("sim", &diag, KM_EXIT_USAGE);
 	w.tty = isatty(STDERR_FILENO);

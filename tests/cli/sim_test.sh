@@ -139,7 +139,21 @@ json "a trace" 'r[0]["submitted"] == 300 and r[0]["completed"] == 300 and r[0]["
 	--trace "$dir/trace.csv" --policy latcache-rule
 json "a trace faster" '1.4 < r[0]["virtual_s"] < 14' \
 	--trace "$dir/trace.csv" --policy latcache-rule --compress 10
+json "a trace whose compression is chosen: as busy as it is said to be" \
+	'len(r) == 4 and [x["agents"] for x in r] == [1, 1, 64, 64]
+	 and all(x["unstable"] is False and x["submitted"] == x["completed"] == 300 for x in r)
+	 and 0.35 < r[0]["busy"] < 0.65 and r[0]["compress"] < r[2]["compress"]
+	 and r[0]["cache_bytes"] == r[2]["cache_bytes"] and d["params"]["trace"].endswith("trace.csv")' \
+	--trace "$dir/trace.csv" --policy rr,latcache-rule --agents 1,64
+exits 0 "the same as a table" --trace "$dir/trace.csv" --policy rr --agents 16
+says "time compressed" "says the compression"
+says "trace    rr" "and names the trace"
+exits 0 "a trace pressed too much ends" --trace "$dir/trace.csv" --policy rr,jsq --agents 1 --compress 1e6
+says "no queue is stable" "and it is said that no policy keeps up"
 exits 1 "a trace that is none fails" --trace "$0"
+head -n 1 "$dir/trace.csv" >"$dir/empty.csv"
+exits 1 "a trace without requests fails" --trace "$dir/empty.csv"
+says "no request" "and says so"
 exits 1 "a missing trace fails" --trace "$dir/nothing"
 echo "kamino-costs 1" >"$dir/costs"
 exits 1 "a cut-off cost profile fails" --trace "$dir/trace.csv" --costs "$dir/costs"
@@ -153,6 +167,13 @@ exits 2 "an unknown experiment is wrong usage" --experiment fig66
 says "did you mean 'fig6'" "and gets a suggestion"
 exits 2 "an unknown option is wrong usage" --polciy rr
 exits 2 "no agents is wrong usage" --agents 0
+exits 2 "too many agents is wrong usage" --agents 5000
+says "4096" "and the bound is named"
+exits 2 "half an agent is wrong usage" --agents 1.5
+says "whole number" "and is said"
+exits 2 "more agents and types than the machine holds is wrong usage" --agents 4096 --types 1000000 \
+	--set families=1000,tenants=1000
+says "fewer agents or types" "with the remedy"
 exits 2 "agents that are no number are wrong usage" --agents 4,many
 exits 2 "no types is wrong usage" --types 0
 exits 2 "no load is wrong usage" --load 0
@@ -160,11 +181,15 @@ exits 2 "a zone has no such parameter" --set tpyes=5
 says "did you mean 'types'" "and gets a suggestion"
 exits 2 "a parameter out of bounds is wrong usage" --set skew=-1
 printf '[a]\nrate_per_s = fast\n' >"$dir/zone"
-exits 1 "a broken zone file fails" --zone-file "$dir/zone"
+exits 2 "a broken zone file is wrong usage" --zone-file "$dir/zone"
 says "zone:2:1:" "with the line"
 printf '[a]\nfamilies = 1\nsizes = 1\ntenants = 1\n' >"$dir/zone"
-exits 1 "an impossible zone fails" --zone-file "$dir/zone"
+exits 2 "an impossible zone is wrong usage" --zone-file "$dir/zone"
 says "more than its trait values make" "and says why"
+printf '[a]\ntypes = 0\n' >"$dir/zone"
+exits 2 "a zone without types is wrong usage" --zone-file "$dir/zone"
+says "types" "and is named"
+exits 1 "a missing zone file fails" --zone-file "$dir/nothing"
 exits 0 "a load that nobody can serve ends" --load 200 --requests 40000 --policy protean
 says "more work than the agents can do" "and is said"
 

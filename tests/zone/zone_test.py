@@ -5,6 +5,7 @@
 What is asserted is the audit; latencies and hit rates are printed for the reader. Needs about 8 GiB of memory."""
 import os
 import resource
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "cli"))
@@ -58,6 +59,50 @@ def the_real_sample_with_vm_types_is_served():
     sample("vmtype")
 
 
+def simulated(level):
+    data = os.environ.get("KAMINO_DATA")
+    if not data:
+        raise tap.Skip("KAMINO_DATA is unset")
+    trace = path("sim-" + level + ".csv.gz")
+    run("trace", "import", "--azure", os.path.join(data, "azure-packing-2020"), "--level", level, "--requests",
+        str(SAMPLE_REQUESTS), "--out", trace)
+    doc, _ = run_json("sim", "--trace", trace, "--agents", "1,4,64,1024", "--policy", "rr,hash-ws,latcache-rule",
+                      "--warmup", "0.1", timeout=900)
+    busy = {}
+    for result in doc["results"]:
+        print("# %-14s %4d agents, compressed %5.0f times, %2.0f %% busy: mean %5.0f ms  p90 %5.0f  top hits %5.2f %%" % (
+            result["policy"], result["agents"], result["compress"], 100 * result["busy"],
+            result["latency_us"]["mean"] / 1e3, result["latency_us"]["p90"] / 1e3, 100 * result["top_hit_rate"]))
+        assert result["submitted"] == result["completed"] >= 50000 and result["lost"] == 0
+        assert not result["unstable"]
+        busy[result["policy"], result["agents"]] = result["busy"]
+    for agents in 1, 4, 64, 1024:
+        assert 0.3 < busy["rr", agents] < 0.7, busy["rr", agents]
+
+
+def the_real_sample_with_batch_size_classes_is_simulated_at_any_agent_count():
+    simulated("batch")
+
+
+def the_real_sample_with_vm_types_is_simulated_at_any_agent_count():
+    simulated("vmtype")
+
+
+def a_trace_of_any_length_is_simulated_in_the_same_memory():
+    peak = []
+    for requests in 20000, 400000:
+        trace = path("long-%d.csv.gz" % requests)
+        run("trace", "synth", "--servers", "1000", "--requests", str(requests), "--out", trace)
+        with subprocess.Popen([os.environ.get("KAMINO", "build/kamino"), "sim", "--trace", trace, "--policy",
+                               "latcache-rule"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as sim:
+            _, status, usage = os.wait4(sim.pid, 0)
+            sim.returncode = os.waitstatus_to_exitcode(status)
+        assert sim.returncode == 0
+        peak.append(usage.ru_maxrss / 1024)
+    print("# %.1f MiB at 20000 requests, %.1f at 400000" % tuple(peak))
+    assert peak[1] < peak[0] + 4
+
+
 def a_million_servers_are_served_within_the_budget():
     doc, _ = run_json("run", "--servers", "1000000", "--requests", "2000", "--calibrate", "200", "--cache", "900MiB",
                       timeout=900)
@@ -84,4 +129,7 @@ def a_miss_in_the_steady_state_faults_no_page():
 
 
 tap.main([the_real_sample_with_batch_size_classes_is_served, the_real_sample_with_vm_types_is_served,
+          the_real_sample_with_batch_size_classes_is_simulated_at_any_agent_count,
+          the_real_sample_with_vm_types_is_simulated_at_any_agent_count,
+          a_trace_of_any_length_is_simulated_in_the_same_memory,
           a_million_servers_are_served_within_the_budget, a_miss_in_the_steady_state_faults_no_page])
