@@ -149,10 +149,30 @@ static int unknown_opt(const struct km_opt *opts, const char *arg, struct km_dia
 	return km_diag_set(diag, -EINVAL, NULL, 0, 0, "unknown option --%s; see --help", name);
 }
 
+/* A bound as one would write it: in the largest unit in which it is whole. */
+static void put_bound(char *to, size_t size, enum km_opt_kind kind, double bound)
+{
+	static const struct unit none[] = { { "", 1 }, { NULL, 0 } };
+	const struct unit *unit = kind == KM_OPT_DURATION ? time_units
+				  : kind == KM_OPT_BYTES  ? byte_units
+							  : none;
+	const struct unit *best = unit;
+
+	for (; unit->name; unit++)
+		if (bound >= unit->factor && fmod(bound, unit->factor) == 0 &&
+		    unit->factor > best->factor)
+			best = unit;
+	snprintf(to, size, "%.15g%s", bound / best->factor, best->name);
+}
+
 static int out_of_range(const struct km_opt *opt, const char *text, struct km_diag *diag)
 {
-	return km_diag_set(diag, -EINVAL, NULL, 0, 0, "--%s %s: must be %.15g to %.15g", opt->name,
-			   text, opt->min, opt->max);
+	char min[WORD_MAX], max[WORD_MAX];
+
+	put_bound(min, sizeof(min), opt->kind, opt->min);
+	put_bound(max, sizeof(max), opt->kind, opt->max);
+	return km_diag_set(diag, -EINVAL, NULL, 0, 0, "--%s %s: must be %s to %s", opt->name, text,
+			   min, max);
 }
 
 static bool in_range(const struct km_opt *opt, double value)

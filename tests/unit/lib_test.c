@@ -99,19 +99,22 @@ static void options_take_units_and_refuse_bare_numbers(void **state)
 {
 	uint64_t period = 1, bytes = 2, count = 3;
 	const struct km_opt opts[] = {
-		{ "period", KM_OPT_DURATION, &period, "TIME", "", 0, 0 },
-		{ "cache", KM_OPT_BYTES, &bytes, "SIZE", "", 0, 0 },
+		{ "period", KM_OPT_DURATION, &period, "TIME", "", 1, 3600e9 },
+		{ "cache", KM_OPT_BYTES, &bytes, "SIZE", "", 1536, 1 << 30 },
 		{ "count", KM_OPT_U64, &count, "N", "", 1, 100000 },
 		{ NULL, 0, NULL, NULL, NULL, 0, 0 },
 	};
 	char a0[] = "x", a1[] = "--period=1.5ms", a2[] = "--cache", a3[] = "64MiB",
 	     a4[] = "--count", a5[] = "10k", bare[] = "--period=5", typo[] = "--perod=1s",
-	     over[] = "--count=0", stray[] = "y", half[] = "--count=1.4";
+	     over[] = "--count=0", stray[] = "y", half[] = "--count=1.4", never[] = "--period=0s",
+	     small[] = "--cache=1B";
 	char *good[] = { a0, a1, a2, a3, a4, a5 };
-	char *bads[][2] = { { a0, bare }, { a0, typo },	 { a0, over },
-			    { a0, a4 },	  { a0, stray }, { a0, half } };
-	const char *says[] = { "not a time", "did you mean --period", "must be 1", "wants a value",
-			       "unexpected", "not a whole number" };
+	char *bads[][2] = { { a0, bare },  { a0, typo }, { a0, over },	{ a0, a4 },
+			    { a0, stray }, { a0, half }, { a0, never }, { a0, small } };
+	const char *says[] = { "not a time",	    "did you mean --period",
+			       "must be 1",	    "wants a value",
+			       "unexpected",	    "not a whole number",
+			       "must be 1ns to 1h", "must be 1536B to 1GiB" };
 	struct km_diag diag;
 	unsigned int i;
 
@@ -120,7 +123,7 @@ static void options_take_units_and_refuse_bare_numbers(void **state)
 	assert_int_equal(period, 1500000);
 	assert_int_equal(bytes, 64 << 20);
 	assert_int_equal(count, 10000);
-	for (i = 0; i < 6; i++) {
+	for (i = 0; i < KM_ARRAY_NR(bads); i++) {
 		assert_true(km_opts_parse(opts, 2, bads[i], NULL, NULL, &diag) < 0);
 		assert_non_null(strstr(diag.reason, says[i]));
 	}
