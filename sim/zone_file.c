@@ -164,8 +164,9 @@ int km_sim_zone_set(struct km_sim_zone *zone, const char *name, const char *text
 	if (!key) {
 		near = suggest_key(name);
 		return km_diag_set(diag, -EINVAL, "", 0, 0, "a zone has no '%s'%s%s%s", name,
-				   near ? "; did you mean '" : "", near ? near : "",
-				   near ? "'?" : "");
+				   near ? "; did you mean '"
+					: "; kamino sim --print-zones shows what it has",
+				   near ? near : "", near ? "'?" : "");
 	}
 	value = strtod(text, &end);
 	if (end == text || *end)
@@ -210,6 +211,9 @@ static int new_zone(struct km_sim_zone *zone, uint32_t *nr, char *text, struct k
 		return km_diag_set(diag, -EINVAL, "", 0, 0, "want '[name]', up to %zu characters",
 				   sizeof(zone->name) - 1);
 	*end = 0;
+	for (i = 1; text[i]; i++)
+		if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
+			return km_diag_set(diag, -EINVAL, "", 0, 0, "a name of control characters");
 	if (*nr == KM_SIM_ZONES_MAX)
 		return km_diag_set(diag, -EINVAL, "", 0, 0, "more than %d zones", KM_SIM_ZONES_MAX);
 	for (i = 0; i < *nr; i++)
