@@ -14,6 +14,7 @@
 #include "lib/snap.h"
 #include "perf/dispatch_bench.h"
 #include "tools/bench.h"
+#include "tools/policy_list.h"
 #include "tools/verbs.h"
 
 struct bench_args {
@@ -47,33 +48,6 @@ struct cells {
 
 /* ---- options ------------------------------------------------------------------ */
 
-static int parse_policies(const char *text, struct cells *cells, struct km_diag *diag)
-{
-	char copy[512], *save = NULL, *name;
-	const char *nearest;
-
-	if (!strcmp(text, "all")) {
-		for (; km_policies[cells->policy_nr]; cells->policy_nr++)
-			cells->policy[cells->policy_nr] = km_policies[cells->policy_nr];
-		return 0;
-	}
-	snprintf(copy, sizeof(copy), "%s", text);
-	for (name = strtok_r(copy, ",", &save); name; name = strtok_r(NULL, ",", &save)) {
-		if (cells->policy_nr == KM_BENCH_LIST_MAX)
-			return km_diag_set(diag, -EINVAL, NULL, 0, 0, "too many policies");
-		cells->policy[cells->policy_nr] = km_policy_find(name);
-		if (!cells->policy[cells->policy_nr++]) {
-			nearest = km_policy_suggest(name);
-			return km_diag_set(diag, -EINVAL, NULL, 0, 0, "no policy '%s'%s%s%s", name,
-					   nearest ? "; did you mean '" : "; see --help",
-					   nearest ? nearest : "", nearest ? "'?" : "");
-		}
-	}
-	if (!cells->policy_nr)
-		return km_diag_set(diag, -EINVAL, NULL, 0, 0, "--policy names no policy");
-	return 0;
-}
-
 static int parse(struct bench_args *args, struct cells *cells, struct km_diag *diag)
 {
 	int err;
@@ -85,7 +59,8 @@ static int parse(struct bench_args *args, struct cells *cells, struct km_diag *d
 		err = km_bench_parse_list("rules", args->rules, KM_RULES_MAX, cells->rule,
 					  &cells->rule_nr, diag);
 	if (!err)
-		err = parse_policies(args->policy, cells, diag);
+		err = km_policy_list_parse(args->policy, cells->policy, KM_BENCH_LIST_MAX,
+					   &cells->policy_nr, diag);
 	if (!err)
 		err = km_bench_check_cpu("cpu", args->cpu, diag);
 	if (!err)

@@ -21,7 +21,9 @@ static int pick_zone(struct km_bench_sim_cfg *cfg, const char *name, struct km_d
 		names[i] = km_sim_zones[i].name;
 	near = km_suggest(name, names);
 	return km_diag_set(diag, -EINVAL, NULL, 0, 0, "no zone '%s'%s%s%s", name,
-			   near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+			   near ? "; did you mean '"
+				: "; kamino sim --print-zones shows which there are",
+			   near ? near : "", near ? "'?" : "");
 }
 
 int km_bench_sim_main(int argc, char **argv)

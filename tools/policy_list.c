@@ -5,11 +5,26 @@
 #include <stdio.h>
 #include <string.h>
 
+static int no_policy(const char *name, struct km_diag *diag)
+{
+	const char *nearest = km_policy_suggest(name);
+	const struct km_policy *const *list;
+	char names[160] = "";
+
+	if (nearest)
+		return km_diag_set(diag, -EINVAL, NULL, 0, 0, "no policy '%s'; did you mean '%s'?",
+				   name, nearest);
+	for (list = km_policies; *list; list++)
+		snprintf(names + strlen(names), sizeof(names) - strlen(names), " %s",
+			 (*list)->name);
+	return km_diag_set(diag, -EINVAL, NULL, 0, 0, "no policy '%.40s'; there are%s", name,
+			   names);
+}
+
 int km_policy_list_parse(const char *names, const struct km_policy **list, uint32_t nr_max,
 			 uint32_t *nr, struct km_diag *diag)
 {
 	char copy[512], *save = NULL, *name;
-	const char *nearest;
 
 	*nr = 0;
 	if (!strcmp(names, "all")) {
@@ -22,11 +37,8 @@ int km_policy_list_parse(const char *names, const struct km_policy **list, uint3
 		if (*nr == nr_max)
 			return km_diag_set(diag, -EINVAL, NULL, 0, 0, "too many policies");
 		list[*nr] = km_policy_find(name);
-		nearest = km_policy_suggest(name);
 		if (!list[(*nr)++])
-			return km_diag_set(diag, -EINVAL, NULL, 0, 0, "no policy '%s'%s%s%s", name,
-					   nearest ? "; did you mean '" : "; see --help",
-					   nearest ? nearest : "", nearest ? "'?" : "");
+			return no_policy(name, diag);
 	}
 	return *nr ? 0 : km_diag_set(diag, -EINVAL, NULL, 0, 0, "--policy names no policy");
 }

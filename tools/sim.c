@@ -108,7 +108,8 @@ static int pick_zones(struct world *w, const struct km_sim_zone *all, uint32_t n
 		return 0;
 	near = km_suggest(w->opt.zone, names);
 	return km_diag_set(diag, -EINVAL, "", 0, 0, "no zone '%s'%s%s%s", w->opt.zone,
-			   near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+			   near ? "; did you mean '" : "; --print-zones shows which there are",
+			   near ? near : "", near ? "'?" : "");
 }
 
 /* "key=value,key=value" onto every zone. */
@@ -661,6 +662,27 @@ static int known_experiment(const char *names, struct km_diag *diag)
 	return 0;
 }
 
+/* An experiment is the paper's: what it would not heed is refused. */
+static int check_experiment(const struct options *o, struct km_diag *diag)
+{
+	const char *given = o->trace		   ? "trace"
+			    : o->costs		   ? "costs"
+			    : o->requests	   ? "requests"
+			    : o->cache_bytes	   ? "cache"
+			    : o->conflicts	   ? "conflicts"
+			    : o->period_ns	   ? "estimate-period"
+			    : o->accuracy	   ? "accuracy"
+			    : o->no_in_service	   ? "no-in-service"
+			    : strcmp(o->load, "1") ? "load"
+						   : NULL;
+
+	return given ? km_diag_set(diag, -EINVAL, "", 0, 0,
+				   "--%s has no effect with --experiment: leave one of them out; "
+				   "--set changes the zones",
+				   given)
+		     : known_experiment(o->experiment, diag);
+}
+
 static int parse_lists(struct world *w, struct km_diag *diag)
 {
 	int err = parse_policies(w, diag);
@@ -670,7 +692,7 @@ static int parse_lists(struct world *w, struct km_diag *diag)
 	if (!err)
 		err = parse_numbers("load", w->opt.load, 1e-3, 1e3, w->load, &w->load_nr, diag);
 	if (!err && w->opt.experiment)
-		err = known_experiment(w->opt.experiment, diag);
+		err = check_experiment(&w->opt, diag);
 	return err ? err : load_zones(w, diag);
 }
 

@@ -161,10 +161,17 @@ says "costs:" "and is named"
 
 exits 2 "an unknown policy is wrong usage" --policy latcach-rule
 says "did you mean 'latcache-rule'" "and gets a suggestion"
+exits 2 "one that is like none is wrong usage" --policy zzzzzz
+says "latcache-request" "and is told which there are"
 exits 2 "an unknown zone is wrong usage" --zone zone33
 says "did you mean 'zone3'" "and gets a suggestion"
 exits 2 "an unknown experiment is wrong usage" --experiment fig66
 says "did you mean 'fig6'" "and gets a suggestion"
+for option in --requests=5 --load=2 --trace=x --costs=x --cache=1GiB --conflicts=2 --accuracy; do
+	exits 2 "an experiment refuses $option, which it would not heed" --experiment fig6 $option
+done
+exits 2 "a zone like none is wrong usage" --zone nowhere
+says "print-zones" "and is told where they stand"
 exits 2 "an unknown option is wrong usage" --polciy rr
 exits 2 "no agents is wrong usage" --agents 0
 exits 2 "too many agents is wrong usage" --agents 5000
@@ -183,6 +190,8 @@ exits 2 "a parameter out of bounds is wrong usage" --set skew=-1
 printf '[a]\nrate_per_s = fast\n' >"$dir/zone"
 exits 2 "a broken zone file is wrong usage" --zone-file "$dir/zone"
 says "zone:2:1:" "with the line"
+printf '[a\033[31m]\ntypes = 9\n' >"$dir/zone"
+exits 1 "a zone's name may not steer the terminal" --zone-file "$dir/zone"
 printf '[a]\nfamilies = 1\nsizes = 1\ntenants = 1\n' >"$dir/zone"
 exits 2 "an impossible zone is wrong usage" --zone-file "$dir/zone"
 says "more than its trait values make" "and says why"
