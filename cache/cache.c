@@ -186,15 +186,16 @@ static void drop_deps(struct km_cache *cache, struct km_cache_obj *top)
 static void evict(struct km_cache *cache, struct km_cache_obj *obj, enum why why)
 {
 	struct km_cache_stats *stats = &cache->stats;
+	uint64_t bytes = bytes_of(cache, obj);
 
-	KM_PROBE(evict, cache->for_req, obj->level, obj->key.id, why, bytes_of(cache, obj));
+	KM_PROBE(evict, cache->for_req, obj->level, obj->key.id, why, bytes);
 	lru_del(cache, obj);
 	if (obj->level == KM_CACHE_TOP)
 		drop_deps(cache, obj);
 	if (cache->cfg.ops)
 		cache->cfg.ops->give(cache->cfg.owner, obj->class_idx, obj->slot);
 	obj->slot = NULL;
-	stats->bytes -= bytes_of(cache, obj);
+	stats->bytes -= bytes;
 	if (why == WHY_LRU)
 		stats->evicted_lru[obj->level]++;
 	else if (why == WHY_AGE)
