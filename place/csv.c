@@ -548,6 +548,11 @@ static int open_target(struct km_csv_writer *csv)
 	if (is_there && access(csv->path, W_OK))
 		return -errno;
 	csv->target = is_there ? realpath(csv->path, NULL) : strdup(csv->path);
+	/* A file without a name, such as /dev/fd/3 of a deleted one: nothing can take its place. */
+	if (!csv->target && is_there && errno == ENOENT) {
+		fd = open(csv->path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+		return fd < 0 ? -errno : fd;
+	}
 	if (!csv->target)
 		return errno ? -errno : -ENOMEM;
 	return open_temp(csv, is_there ? &st : NULL);

@@ -19,23 +19,14 @@
 #include <zlib.h>
 
 #include "lib/rand.h"
+#include "tests/fuzz/fuzz.h"
 #include "place/inventory.h"
 #include "place/rules.h"
 #include "place/trace.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t nr);
-
 /* Two files in memory, made once: what is read, and what is written. */
 static char in_path[64], out_path[64];
 static int in_fd = -1;
-
-#define REQUIRE(cond)                                                              \
-	do {                                                                       \
-		if (!(cond)) {                                                     \
-			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond); \
-			abort();                                                   \
-		}                                                                  \
-	} while (0)
 
 static void open_files(void)
 {
@@ -133,7 +124,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t nr)
 
 #ifndef KM_LIBFUZZER
 
-#define INPUT_MAX 4096
+#define PLAIN_MAX 4096
 
 /* Each in parentheses: a comma forgotten between two would go unnoticed. */
 static const char *const corpus[] = {
@@ -190,14 +181,9 @@ static const char *const words[] = {
 	"\x1f\x8b",
 };
 
-struct input {
-	uint8_t bytes[2 * INPUT_MAX];
-	size_t nr;
-};
-
 static void insert(struct input *in, size_t at, const void *bytes, size_t nr)
 {
-	if (in->nr + nr > INPUT_MAX)
+	if (in->nr + nr > PLAIN_MAX)
 		return;
 	memmove(in->bytes + at + nr, in->bytes + at, in->nr - at);
 	memcpy(in->bytes + at, bytes, nr);
@@ -242,7 +228,7 @@ static void mutate(struct input *in, struct km_rand *rand)
 
 static void compress_input(struct input *in)
 {
-	uint8_t packed[INPUT_MAX + 512];
+	uint8_t packed[PLAIN_MAX + 512];
 	z_stream z = { .next_in = in->bytes,
 		       .avail_in = (uInt)in->nr,
 		       .next_out = packed,
@@ -274,52 +260,9 @@ static void make_input(struct input *in, uint64_t seed)
 		mutate(in, &rand);
 }
 
-static uint64_t seed, iter;
-
-static void tell_iter(void)
-{
-	fprintf(stderr, "repeat with: SEED=%" PRIu64 " ITER=%" PRIu64 " (writes fuzz-input)\n",
-		seed, iter);
-}
-
-/* Of the sanitizers, when the build has them. */
-extern void __sanitizer_set_death_callback(void (*fn)(void)) __attribute__((weak));
-
-static uint64_t env_number(const char *name, uint64_t otherwise)
-{
-	const char *text = getenv(name);
-
-	return text ? strtoull(text, NULL, 0) : otherwise;
-}
-
-static void write_input(const struct input *in)
-{
-	FILE *file = fopen("fuzz-input", "wb");
-
-	REQUIRE(file && fwrite(in->bytes, 1, in->nr, file) == in->nr && !fclose(file));
-}
-
 int main(void)
 {
-	static struct input in;
-	uint64_t secs = env_number("SECS", 10), end = (uint64_t)time(NULL) + secs;
-	bool once = getenv("ITER");
-
-	seed = env_number("SEED", (uint64_t)time(NULL));
-	iter = env_number("ITER", 0);
-	printf("formats_fuzz: SEED=%" PRIu64 " SECS=%" PRIu64 "\n", seed, secs);
-	fflush(stdout);
-	if (__sanitizer_set_death_callback)
-		__sanitizer_set_death_callback(tell_iter);
-	do {
-		make_input(&in, seed + iter);
-		if (once)
-			write_input(&in);
-		LLVMFuzzerTestOneInput(in.bytes, in.nr);
-		iter++;
-	} while (!once && (iter & 63 || (uint64_t)time(NULL) < end));
-	printf("formats_fuzz: %" PRIu64 " inputs\n", iter);
-	return 0;
+	return fuzz_main("formats_fuzz", make_input);
 }
 
 #endif

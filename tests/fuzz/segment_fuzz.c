@@ -17,17 +17,8 @@
 #include <unistd.h>
 
 #include "lib/rand.h"
+#include "tests/fuzz/fuzz.h"
 #include "tools/top_internal.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t nr);
-
-#define REQUIRE(cond)                                                              \
-	do {                                                                       \
-		if (!(cond)) {                                                     \
-			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #cond); \
-			abort();                                                   \
-		}                                                                  \
-	} while (0)
 
 static char path[64];
 static int file_fd = -1;
@@ -124,12 +115,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t nr)
 #ifndef KM_LIBFUZZER
 
 #define AGENT_NR_MAX 40
-#define INPUT_MAX 65536
-
-struct input {
-	uint8_t bytes[INPUT_MAX];
-	size_t nr;
-};
 
 static size_t base_of(struct input *in, uint64_t agent_nr)
 {
@@ -174,52 +159,9 @@ static void make_input(struct input *in, uint64_t seed)
 		in->nr = km_rand_below(&rand, in->nr);
 }
 
-static uint64_t seed, iter;
-
-static void tell_iter(void)
-{
-	fprintf(stderr, "repeat with: SEED=%" PRIu64 " ITER=%" PRIu64 " (writes fuzz-input)\n",
-		seed, iter);
-}
-
-/* Of the sanitizers, when the build has them. */
-extern void __sanitizer_set_death_callback(void (*fn)(void)) __attribute__((weak));
-
-static uint64_t env_number(const char *name, uint64_t otherwise)
-{
-	const char *text = getenv(name);
-
-	return text ? strtoull(text, NULL, 0) : otherwise;
-}
-
-static void write_input(const struct input *in)
-{
-	FILE *file = fopen("fuzz-input", "wb");
-
-	REQUIRE(file && fwrite(in->bytes, 1, in->nr, file) == in->nr && !fclose(file));
-}
-
 int main(void)
 {
-	static struct input in;
-	uint64_t end = (uint64_t)time(NULL) + env_number("SECS", 10);
-	bool once = getenv("ITER");
-
-	seed = env_number("SEED", (uint64_t)time(NULL));
-	iter = env_number("ITER", 0);
-	printf("segment_fuzz: SEED=%" PRIu64 "\n", seed);
-	fflush(stdout);
-	if (__sanitizer_set_death_callback)
-		__sanitizer_set_death_callback(tell_iter);
-	do {
-		make_input(&in, seed + iter);
-		if (once)
-			write_input(&in);
-		LLVMFuzzerTestOneInput(in.bytes, in.nr);
-		iter++;
-	} while (!once && (iter & 15 || (uint64_t)time(NULL) < end));
-	printf("segment_fuzz: %" PRIu64 " inputs\n", iter);
-	return 0;
+	return fuzz_main("segment_fuzz", make_input);
 }
 
 #endif
