@@ -293,6 +293,8 @@ static int wait_section(pid_t pid)
 		got = waitpid(pid, &status, 0);
 	} while (got < 0 && errno == EINTR);
 	sigaction(SIGINT, &before, NULL);
+	if (got == pid && WIFSIGNALED(status))
+		return 128 + WTERMSIG(status); /* as a shell tells it */
 	return got == pid && WIFEXITED(status) ? WEXITSTATUS(status) : KM_EXIT_FAILED;
 }
 

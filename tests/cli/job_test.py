@@ -3,7 +3,9 @@
 """Job files: sections in order, the command line wins, one document; bad files. TAP on stdout."""
 import glob
 import os
+import signal
 import subprocess
+import time
 
 import tap
 from tap import KAMINO, run, run_json, write
@@ -63,6 +65,17 @@ def a_section_that_fails_ends_the_job_with_its_code():
     assert out == "", "half a document"
 
 
+def an_interrupt_ends_the_job_with_its_own_code():
+    job = write("long.job", "[one]\npolicy = all\nhours = 90000\n[two]\nhours = 1\n")
+    with subprocess.Popen([KAMINO, "sim", "--job", job], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          start_new_session=True) as done:
+        done.stdout.read(1)
+        time.sleep(0.3)
+        os.killpg(done.pid, signal.SIGINT)
+        done.communicate(timeout=60)
+    assert done.returncode == 130, done.returncode
+
+
 def bad_files_are_refused_with_their_place():
     for text, says in (("policy = rr\n", "h.job:1:"),
                        ("[a]\nnonsense\n", "h.job:2:"),
@@ -102,5 +115,6 @@ tap.main([each_section_runs_in_order_with_the_global_options,
           a_file_with_global_options_alone_is_one_job,
           benchmarks_are_named_in_the_file,
           a_section_that_fails_ends_the_job_with_its_code,
+          an_interrupt_ends_the_job_with_its_own_code,
           bad_files_are_refused_with_their_place,
           the_job_files_of_the_tree_are_read_to_their_end])
