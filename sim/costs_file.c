@@ -15,8 +15,10 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "sim/costs.h"
@@ -304,15 +306,24 @@ static void save_lines(const struct km_cost_recorder *rec, FILE *to)
 	fprintf(to, "end\n");
 }
 
+/* A device or a pipe is written to: a file put in its place would end it for everybody. */
+static bool is_special(const char *path)
+{
+	struct stat at;
+
+	return !stat(path, &at) && !S_ISREG(at.st_mode) && !S_ISDIR(at.st_mode);
+}
+
 int km_costs_save(const struct km_cost_recorder *rec, const char *path, struct km_diag *diag)
 {
+	bool special = is_special(path);
 	char temp[4096];
 	FILE *to;
 	int err = 0;
 
 	if (snprintf(temp, sizeof(temp), "%s.%ld.tmp", path, (long)getpid()) >= (int)sizeof(temp))
 		return km_diag_set(diag, -ENAMETOOLONG, path, 0, 0, "name too long");
-	to = fopen(temp, "wxe");
+	to = special ? fopen(path, "we") : fopen(temp, "wxe");
 	if (!to) {
 		err = -errno;
 		return km_diag_set(diag, err, temp, 0, 0, "cannot create: %s", strerror(-err));
@@ -322,11 +333,12 @@ int km_costs_save(const struct km_cost_recorder *rec, const char *path, struct k
 		err = errno ? -errno : -EIO;
 	if (fclose(to) && !err)
 		err = -errno;
-	if (!err && rename(temp, path))
+	if (!err && !special && rename(temp, path))
 		err = -errno;
 	if (!err)
 		return 0;
-	unlink(temp);
+	if (!special)
+		unlink(temp);
 	return km_diag_set(diag, err, path, 0, 0, "cannot save the costs: %s", strerror(-err));
 }
 

@@ -4,6 +4,8 @@
  * with pictures, that needs no network and no script.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -49,6 +51,24 @@ static int write_all(int fd, const char *text, size_t bytes)
 	return 0;
 }
 
+/* A device or a pipe is written to: a file put in its place would end it for everybody. */
+static bool is_special(const char *path)
+{
+	struct stat at;
+
+	return !stat(path, &at) && !S_ISREG(at.st_mode) && !S_ISDIR(at.st_mode);
+}
+
+static int save_special(const char *path, const char *text, size_t bytes, struct km_diag *diag)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	int err = fd < 0 ? -errno : write_all(fd, text, bytes);
+
+	if (fd >= 0 && close(fd) && !err)
+		err = -errno;
+	return err ? km_diag_set(diag, err, path, 0, 0, "%s", strerror(-err)) : 0;
+}
+
 /* Beside @path first, then in its place: nobody ever sees half of it. */
 static int save(const char *path, const char *text, size_t bytes, struct km_diag *diag)
 {
@@ -57,6 +77,8 @@ static int save(const char *path, const char *text, size_t bytes, struct km_diag
 	int fd, err;
 
 	umask(mask);
+	if (is_special(path))
+		return save_special(path, text, bytes, diag);
 	if (snprintf(beside, sizeof(beside), "%s.XXXXXX", path) >= (int)sizeof(beside))
 		return km_diag_set(diag, -ENAMETOOLONG, path, 0, 0, "the name is too long");
 	fd = mkstemp(beside);

@@ -327,6 +327,18 @@ def an_older_page_stays_when_the_new_one_cannot_be_written():
     assert not [name for name in os.listdir(folder()) if name.startswith("old.html.")]
 
 
+def a_pipe_is_written_to_and_stays():
+    file, _ = a_run()
+    os.mkfifo(path("pipe"))
+    with subprocess.Popen(["cat", path("pipe")], stdout=subprocess.PIPE, text=True) as cat:
+        _, err = run("report", file, "-o", path("pipe"))
+        if not stat.S_ISFIFO(os.stat(path("pipe")).st_mode):
+            cat.kill()
+        page = cat.communicate(timeout=60)[0]
+    assert stat.S_ISFIFO(os.stat(path("pipe")).st_mode), "the pipe is gone"
+    assert page.rstrip().endswith("</html>"), err
+
+
 def umask():
     mask = os.umask(0)
     os.umask(mask)
@@ -395,6 +407,7 @@ tap.main([a_page_of_every_kind_of_document_is_whole_and_has_every_number,
           odd_numbers_do_not_stop_it,
           bad_input_is_refused_with_its_reason,
           an_older_page_stays_when_the_new_one_cannot_be_written,
+          a_pipe_is_written_to_and_stays,
           without_gnuplot_it_names_the_package,
           the_standard_input_is_a_document,
           the_page_fits_a_phone_and_a_desk])

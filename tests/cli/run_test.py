@@ -281,6 +281,12 @@ def explain_gives_the_three_terms_and_what_came_of_it():
     assert why["request"] == 500 and why["real_processing_us"] > 0 and why["wait_us"] >= 0
 
 
+def costs_go_to_a_pipe_that_stays():
+    os.symlink("/dev/stdout", path("pipe"))
+    out, _ = run(*SMALL, "--policy", "rr", "--record-costs", path("pipe"))
+    assert "kamino-costs 1" in out and os.path.islink(path("pipe")), out[:500]
+
+
 tap.main([test for test in list(globals().values())
           if callable(test) and getattr(test, "__module__", "") == "__main__" and
           test.__name__ not in ("account", "run_trace", "refused")])
