@@ -59,8 +59,8 @@ static int parse(struct bench_args *args, struct cells *cells, struct km_diag *d
 		err = km_bench_parse_list("rules", args->rules, KM_RULES_MAX, cells->rule,
 					  &cells->rule_nr, diag);
 	if (!err)
-		err = km_policy_list_parse(args->policy, cells->policy, KM_BENCH_LIST_MAX,
-					   &cells->policy_nr, diag);
+		err = km_policy_list_parse_live(args->policy, cells->policy, KM_BENCH_LIST_MAX,
+						&cells->policy_nr, diag);
 	if (!err)
 		err = km_bench_check_cpu("cpu", args->cpu, diag);
 	if (!err)

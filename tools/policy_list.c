@@ -42,3 +42,19 @@ int km_policy_list_parse(const char *names, const struct km_policy **list, uint3
 	}
 	return *nr ? 0 : km_diag_set(diag, -EINVAL, NULL, 0, 0, "--policy names no policy");
 }
+
+int km_policy_list_parse_live(const char *names, const struct km_policy **list, uint32_t nr_max,
+			      uint32_t *nr, struct km_diag *diag)
+{
+	uint32_t i;
+
+	if (km_policy_list_parse(names, list, nr_max, nr, diag))
+		return -EINVAL;
+	for (i = 0; i < *nr; i++)
+		if (list[i]->needs)
+			return km_diag_set(
+				diag, -EINVAL, NULL, 0, 0,
+				"policy '%s' needs to know the future; 'kamino sim' has it",
+				list[i]->name);
+	return 0;
+}

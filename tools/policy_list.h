@@ -16,4 +16,8 @@
 int km_policy_list_parse(const char *names, const struct km_policy **list, uint32_t nr_max,
 			 uint32_t *nr, struct km_diag *diag) KM_MUST_CHECK;
 
+/** km_policy_list_parse_live() - the same; policies that only a simulator can serve are refused. */
+int km_policy_list_parse_live(const char *names, const struct km_policy **list, uint32_t nr_max,
+			      uint32_t *nr, struct km_diag *diag) KM_MUST_CHECK;
+
 #endif

@@ -56,22 +56,6 @@ static void catch_interrupts(void)
 	sigaction(SIGTERM, &act, NULL);
 }
 
-static int pick_policies(const char *names, const struct km_policy **list, uint32_t *nr,
-			 struct km_diag *diag)
-{
-	uint32_t i;
-
-	if (km_policy_list_parse(names, list, POLICY_NR_MAX, nr, diag))
-		return -EINVAL;
-	for (i = 0; i < *nr; i++)
-		if (list[i]->needs)
-			return km_diag_set(
-				diag, -EINVAL, NULL, 0, 0,
-				"policy '%s' needs to know the future; 'kamino sim' has it",
-				list[i]->name);
-	return 0;
-}
-
 /* ---- one run ------------------------------------------------------------------ */
 
 struct phase {
@@ -462,7 +446,7 @@ int km_verb_run(int argc, char **argv)
 	}
 	if (run_parse_level(o->level, &w.level, &diag))
 		return km_verb_fail("run", &diag, KM_EXIT_USAGE);
-	if (pick_policies(o->policy, policy, &policy_nr, &diag))
+	if (km_policy_list_parse_live(o->policy, policy, POLICY_NR_MAX, &policy_nr, &diag))
 		return km_verb_fail("run", &diag, KM_EXIT_USAGE);
 	if (km_verb_check_output("json-out", o->json_out, &diag) ||
 	    km_verb_check_output("record-costs", o->costs, &diag) ||

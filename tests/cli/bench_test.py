@@ -216,6 +216,7 @@ def bad_input_is_refused_with_its_reason():
             (("bench", "dispatch", "--types", "1"), "types"),
             (("bench", "dispatch", "--depth", "0"), "depth"),
             (("bench", "dispatch", "--policy", "latcache-rules"), "did you mean 'latcache-rule'"),
+            (("bench", "dispatch", "--policy", "oracle"), "kamino sim"),
             (("bench", "dispatch", "--cpu", "99999"), "not allowed"),
             (("bench", "dispatch", "--cpu", "0", "--agents-cpu", "0"), "CPU"),
             (("bench", "dispatch", "--sample", "9"), "did you mean"),
