@@ -114,6 +114,7 @@ SCRIPTS := \
 	tests/cli/top_test.py \
 	tests/cli/topo_test.sh \
 	tests/cli/trace_test.py \
+	tests/cli/validate_test.py \
 	scripts/check-instructions.sh \
 	scripts/check-litmus.sh
 

@@ -40,13 +40,23 @@ struct km_slots {
 	struct slot_class class[];
 };
 
-static int class_init(struct slot_class *class, uint64_t bytes)
+static size_t align_of(uint64_t bytes)
+{
+	return bytes >= KM_ARENA_HUGE_BYTES ? (size_t)KM_ARENA_HUGE_BYTES : LINE_BYTES;
+}
+
+uint64_t km_slots_round(uint64_t bytes)
 {
 	if (!bytes || bytes > SIZE_MAX / 2)
-		return -EINVAL;
+		return 0;
+	return km_arena_round((size_t)bytes, align_of(bytes));
+}
+
+static int class_init(struct slot_class *class, uint64_t bytes)
+{
 	class->bytes = bytes;
-	class->align = bytes >= KM_ARENA_HUGE_BYTES ? (size_t)KM_ARENA_HUGE_BYTES : LINE_BYTES;
-	class->rounded_bytes = km_arena_round((size_t)bytes, class->align);
+	class->align = align_of(bytes);
+	class->rounded_bytes = km_slots_round(bytes);
 	return class->rounded_bytes ? 0 : -EINVAL;
 }
 

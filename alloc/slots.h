@@ -59,6 +59,9 @@ void *km_slots_take(struct km_slots *slots, uint32_t class_idx);
  */
 void km_slots_give(struct km_slots *slots, uint32_t class_idx, void *slot);
 
+/** km_slots_round() - what a slot of @bytes counts against a limit; 0 when there can be none. */
+uint64_t km_slots_round(uint64_t bytes);
+
 /** km_slots_class_bytes() - what one slot of the class counts against the limit. */
 uint64_t km_slots_class_bytes(const struct km_slots *slots, uint32_t class_idx);
 

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "alloc/slots.h"
 #include "lib/clock.h"
 #include "lib/opts.h"
 #include "lib/snap.h"
@@ -90,7 +91,7 @@ static void record_sample(void *ctx, uint64_t sample)
 	km_cost_recorder_add(w->costs, sample);
 }
 
-/* A recorder of the measured runs' times, for "kamino sim --costs". */
+/* A recorder of the measured runs' times and of what objects count against a cache's bytes, for "kamino sim --costs". */
 static int open_recorder(struct run_world *w, const struct km_workload *workload)
 {
 	uint32_t r;
@@ -105,8 +106,9 @@ static int open_recorder(struct run_world *w, const struct km_workload *workload
 	for (r = 0; r < workload->rule_nr; r++)
 		km_cost_recorder_bytes(
 			w->costs, r,
-			workload->class_bytes[workload->ops->rule_class(workload->workload, r)]);
-	km_cost_recorder_top_bytes(w->costs, w->top_bytes);
+			km_slots_round(workload->class_bytes[workload->ops->rule_class(
+				workload->workload, r)]));
+	km_cost_recorder_top_bytes(w->costs, km_slots_round(w->top_bytes));
 	return 0;
 }
 
