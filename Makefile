@@ -258,6 +258,7 @@ check-run:
 
 check-san: all $(TESTS) $(STRESS_TESTS) ## the same under SAN=, each stress test for a second
 	$(Q)KAMINO=$(O)/kamino CMOCKA_MESSAGE_OUTPUT=TAP SECS=$${SECS:-1} \
+		TSAN_OPTIONS="suppressions=$(CURDIR)/scripts/tsan.supp $$TSAN_OPTIONS" \
 		prove --exec scripts/run-tap.sh --timer $(TESTS) $(STRESS_TESTS) tests/cli/run_test.py
 
 check-zone: all ## the real sample (KAMINO_DATA) and a million servers, audited
