@@ -123,6 +123,17 @@ const char *km_suggest(const char *word, const char *const *names)
 	return nearest;
 }
 
+int km_no_such(const char *what, const char *word, const char *const *names, const char *otherwise,
+	       struct km_diag *diag)
+{
+	const char *nearest = km_suggest(word, names);
+
+	if (nearest)
+		return km_diag_set(diag, -EINVAL, NULL, 0, 0, "no %s '%s'; did you mean '%s'?",
+				   what, word, nearest);
+	return km_diag_set(diag, -EINVAL, NULL, 0, 0, "no %s '%s'%s", what, word, otherwise);
+}
+
 static const struct km_opt *find_opt(const struct km_opt *opts, const char *name, size_t name_nr)
 {
 	for (; opts->name; opts++)

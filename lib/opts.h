@@ -58,4 +58,13 @@ int km_parse_bytes(const char *text, uint64_t *bytes) KM_MUST_CHECK;
  */
 const char *km_suggest(const char *word, const char *const *names);
 
+/**
+ * km_no_such() - "no WHAT 'WORD'; did you mean 'NAME'?"
+ * @names: NULL-terminated, for km_suggest().
+ * @otherwise: what follows "no WHAT 'WORD'" when none is near, e.g. "; see --help".
+ * Return: -EINVAL, with the reason in @diag.
+ */
+int km_no_such(const char *what, const char *word, const char *const *names, const char *otherwise,
+	       struct km_diag *diag);
+
 #endif

@@ -106,9 +106,9 @@ void exp_put(struct exp *x, const char *figure, const char *row, const char *col
 
 /* ---- running --------------------------------------------------------------- */
 
-const char *const km_experiments[] = { "fig1",	 "fig2",  "fig6",  "fig7",   "fig8",
-				       "fig9a",	 "fig9b", "fig9c", "table3", "accuracy",
-				       "rivals", "order", "all",   NULL };
+static const char *const figure_name[] = { "fig1",   "fig2",  "fig6",  "fig7",	 "fig8",
+					   "fig9a",  "fig9b", "fig9c", "table3", "accuracy",
+					   "rivals", "order", "all",   NULL };
 
 static void (*const figures[])(struct exp *x) = {
 	exp_fig1,  exp_fig2,  exp_fig6,	  exp_fig7,	exp_fig8,   exp_fig9a,
@@ -117,14 +117,10 @@ static void (*const figures[])(struct exp *x) = {
 
 static int find_figure(const char *name, uint32_t *idx, struct km_diag *diag)
 {
-	const char *near;
-
-	for (*idx = 0; km_experiments[*idx]; (*idx)++)
-		if (!strcmp(km_experiments[*idx], name))
+	for (*idx = 0; figure_name[*idx]; (*idx)++)
+		if (!strcmp(figure_name[*idx], name))
 			return 0;
-	near = km_suggest(name, km_experiments);
-	return km_diag_set(diag, -EINVAL, "", 0, 0, "no experiment '%s'%s%s%s", name,
-			   near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+	return km_no_such("experiment", name, figure_name, "; see --help", diag);
 }
 
 /* Bit i = figure i. */
@@ -148,6 +144,13 @@ static int parse_names(const char *names, uint32_t *wanted, struct km_diag *diag
 			*wanted |= 1u << idx;
 	}
 	return *wanted ? 0 : km_diag_set(diag, -EINVAL, "", 0, 0, "no experiment named");
+}
+
+int km_experiment_check(const char *names, struct km_diag *diag)
+{
+	uint32_t wanted;
+
+	return parse_names(names, &wanted, diag);
 }
 
 static void all_figures(struct exp *x, uint32_t wanted)

@@ -37,11 +37,14 @@ struct km_experiment_result {
 	double core_s; /* summed over the simulations */
 };
 
-/* Names for --experiment; NULL-terminated, "all" is the last. */
-extern const char *const km_experiments[];
+/**
+ * km_experiment_check() - @names: figures, separated by commas, or "all".
+ * Return: 0; -EINVAL for an unknown name (suggested).
+ */
+int km_experiment_check(const char *names, struct km_diag *diag) KM_MUST_CHECK;
 
 /**
- * km_experiment_run() - @names: one or more of km_experiments, separated by commas.
+ * km_experiment_run() - run them; @names: as km_experiment_check() takes them.
  * @out: release with km_experiment_fini().
  * Return: 0; -EINVAL for an unknown name (suggested); a simulation's error.
  */

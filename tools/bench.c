@@ -178,16 +178,13 @@ static void usage(FILE *to)
 
 static int no_such(const char *name)
 {
-	const char *names[BENCH_NR + 1] = { 0 }, *nearest;
+	const char *names[BENCH_NR + 1] = { 0 };
 	struct km_diag diag = { 0 };
 	size_t i;
 
 	for (i = 0; i < BENCH_NR; i++)
 		names[i] = benches[i].name;
-	nearest = km_suggest(name, names);
-	km_ignore(km_diag_set(&diag, -EINVAL, NULL, 0, 0, "no benchmark '%s'%s%s%s", name,
-			      nearest ? "; did you mean '" : "; see --help", nearest ? nearest : "",
-			      nearest ? "'?" : ""));
+	km_ignore(km_no_such("benchmark", name, names, "; see --help", &diag));
 	return km_verb_fail("bench", &diag, KM_EXIT_USAGE);
 }
 

@@ -60,7 +60,7 @@ static bool is_known(const char *name)
 /* Each name of the list is that of a ring. */
 static int check_rings(const char *list, struct km_diag *diag)
 {
-	const char *names[WHO_NR_MAX + 1] = { 0 }, *nearest;
+	const char *names[WHO_NR_MAX + 1] = { 0 };
 	char copy[256], *save = NULL, *name;
 	uint32_t i;
 
@@ -70,14 +70,9 @@ static int check_rings(const char *list, struct km_diag *diag)
 	name = strtok_r(copy, ",", &save);
 	if (!name || strlen(list) >= sizeof(copy))
 		return km_diag_set(diag, -EINVAL, NULL, 0, 0, "--ring names no ring");
-	for (; name; name = strtok_r(NULL, ",", &save)) {
-		if (is_known(name))
-			continue;
-		nearest = km_suggest(name, names);
-		return km_diag_set(diag, -EINVAL, NULL, 0, 0, "no ring '%s'%s%s%s", name,
-				   nearest ? "; did you mean '" : "; see --help",
-				   nearest ? nearest : "", nearest ? "'?" : "");
-	}
+	for (; name; name = strtok_r(NULL, ",", &save))
+		if (!is_known(name))
+			return km_no_such("ring", name, names, "; see --help", diag);
 	return 0;
 }
 

@@ -11,7 +11,7 @@
 
 static int pick_zone(struct km_bench_sim_cfg *cfg, const char *name, struct km_diag *diag)
 {
-	const char *names[KM_SIM_ZONES_MAX + 1] = { 0 }, *near;
+	const char *names[KM_SIM_ZONES_MAX + 1] = { 0 };
 	uint32_t i;
 
 	cfg->zone = km_sim_zone_find(name);
@@ -19,11 +19,8 @@ static int pick_zone(struct km_bench_sim_cfg *cfg, const char *name, struct km_d
 		return 0;
 	for (i = 0; i < km_sim_zone_nr; i++)
 		names[i] = km_sim_zones[i].name;
-	near = km_suggest(name, names);
-	return km_diag_set(diag, -EINVAL, NULL, 0, 0, "no zone '%s'%s%s%s", name,
-			   near ? "; did you mean '"
-				: "; kamino sim --print-zones shows which there are",
-			   near ? near : "", near ? "'?" : "");
+	return km_no_such("zone", name, names, "; kamino sim --print-zones shows which there are",
+			  diag);
 }
 
 int km_bench_sim_main(int argc, char **argv)

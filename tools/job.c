@@ -235,15 +235,17 @@ static int check_only(struct job *job)
 
 /* ---- running --------------------------------------------------------------------- */
 
-/* Verb, benchmark, [global], the section, the command line. */
+/* Verb, benchmark, [global], the section, the command line. In a child, whose end frees. */
 static int run_section(const struct job *job, struct section *section,
 		       int (*run)(int argc, char **argv))
 {
-	char json[] = "--json", *argv[2 * OPTION_NR_MAX + 256], *bench;
+	char json[] = "--json", *bench;
+	/* besides: the benchmark, --json, the closing NULL */
+	char **argv = calloc((size_t)job->arg_nr + 2 * OPTION_NR_MAX + 3, sizeof(*argv));
 	int i, argc = 0;
 
-	if (job->arg_nr > 200)
-		return KM_EXIT_USAGE;
+	if (!argv)
+		return KM_EXIT_FAILED;
 	argv[argc++] = job->arg[0];
 	bench = section->bench ? section->bench : job->global.bench;
 	if (bench)

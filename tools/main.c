@@ -114,6 +114,16 @@ int km_verb_check_output(const char *option, const char *path, struct km_diag *d
 		   : 0;
 }
 
+void km_verb_lengthen(int argc, char **argv)
+{
+	static char out[] = "--out";
+	int i;
+
+	for (i = 1; i < argc; i++)
+		if (!strcmp(argv[i], "-o"))
+			argv[i] = out;
+}
+
 int km_verb_help(const char *verb, const char *usage, const char *text, const struct km_opt *opts)
 {
 	printf("usage: kamino %s %s\n\n%s\n\n", verb, usage, text);

@@ -136,17 +136,6 @@ static int make_report(struct report *rep, char **path, int nr, const char *out)
 	return err;
 }
 
-/* The table of options knows long ones: -o is the one short one there is. */
-static void lengthen(int argc, char **argv)
-{
-	static char out[] = "--out";
-	int i;
-
-	for (i = 1; i < argc; i++)
-		if (!strcmp(argv[i], "-o"))
-			argv[i] = out;
-}
-
 static int check_usage(const char *out, char **path, int nr, struct km_diag *diag)
 {
 	int i;
@@ -183,7 +172,7 @@ int km_verb_report(int argc, char **argv)
 	char **path;
 	int nr, rc;
 
-	lengthen(argc, argv);
+	km_verb_lengthen(argc, argv);
 	if (km_opts_parse(opts, argc, argv, &nr, &path, &diag))
 		return km_verb_fail("report", &diag, KM_EXIT_USAGE);
 	if (help)

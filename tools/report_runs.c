@@ -280,17 +280,24 @@ static void one_group(struct report *rep, const struct report_group *group)
 	fputs("</div>\n", rep->page);
 }
 
+/* False where there are no runs, or no memory for them. */
+static bool find_groups(struct report *rep, struct report_groups *all)
+{
+	if (!report_of_kind(rep, REPORT_RUNS))
+		return false;
+	if (!report_groups_find(rep, all))
+		return true;
+	report_fail(rep, -ENOMEM, "out of memory");
+	return false;
+}
+
 void report_runs(struct report *rep)
 {
 	struct report_groups all;
 	uint32_t g;
 
-	if (!report_of_kind(rep, REPORT_RUNS))
+	if (!find_groups(rep, &all))
 		return;
-	if (report_groups_find(rep, &all)) {
-		report_fail(rep, -ENOMEM, "out of memory");
-		return;
-	}
 	fputs("<section id=\"runs\"><h2>Policies</h2>\n"
 	      "<p>Latency counts from a request's intended arrival to the end of its service. A "
 	      "sim document has virtual time and drawn or recorded costs, a run document this "
@@ -369,12 +376,8 @@ void report_runs_glance(struct report *rep)
 	struct report_groups all;
 	uint32_t g;
 
-	if (!report_of_kind(rep, REPORT_RUNS))
+	if (!find_groups(rep, &all))
 		return;
-	if (report_groups_find(rep, &all)) {
-		report_fail(rep, -ENOMEM, "out of memory");
-		return;
-	}
 	for (g = 0; g < all.nr && g < REPORT_GROUPS_DRAWN; g++)
 		glance(rep, &all.group[g]);
 	audits(rep, &all);

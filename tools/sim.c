@@ -94,7 +94,7 @@ static int parse_agents(struct world *w, struct km_diag *diag)
 static int pick_zones(struct world *w, const struct km_sim_zone *all, uint32_t nr,
 		      struct km_diag *diag)
 {
-	const char *names[KM_SIM_ZONES_MAX + 2], *near;
+	const char *names[KM_SIM_ZONES_MAX + 2];
 	uint32_t i;
 
 	for (i = 0; i < nr; i++) {
@@ -106,10 +106,8 @@ static int pick_zones(struct world *w, const struct km_sim_zone *all, uint32_t n
 	names[nr + 1] = NULL;
 	if (w->zone_nr)
 		return 0;
-	near = km_suggest(w->opt.zone, names);
-	return km_diag_set(diag, -EINVAL, "", 0, 0, "no zone '%s'%s%s%s", w->opt.zone,
-			   near ? "; did you mean '" : "; --print-zones shows which there are",
-			   near ? near : "", near ? "'?" : "");
+	return km_no_such("zone", w->opt.zone, names, "; --print-zones shows which there are",
+			  diag);
 }
 
 /* "key=value,key=value" onto every zone. */
@@ -643,25 +641,6 @@ static int run_points(struct world *w, struct km_diag *diag)
 	return rc;
 }
 
-static int known_experiment(const char *names, struct km_diag *diag)
-{
-	char copy[256], *save = NULL, *name;
-	const char *near;
-	uint32_t i;
-
-	snprintf(copy, sizeof(copy), "%s", names);
-	for (name = strtok_r(copy, ",", &save); name; name = strtok_r(NULL, ",", &save)) {
-		for (i = 0; km_experiments[i] && strcmp(km_experiments[i], name); i++)
-			;
-		near = km_suggest(name, km_experiments);
-		if (!km_experiments[i])
-			return km_diag_set(diag, -EINVAL, "", 0, 0, "no experiment '%s'%s%s%s",
-					   name, near ? "; did you mean '" : "; see --help",
-					   near ? near : "", near ? "'?" : "");
-	}
-	return 0;
-}
-
 /* An experiment is the paper's: what it would not heed is refused. */
 static int check_experiment(const struct options *o, struct km_diag *diag)
 {
@@ -680,7 +659,7 @@ static int check_experiment(const struct options *o, struct km_diag *diag)
 				   "--%s has no effect with --experiment: leave one of them out; "
 				   "--set changes the zones",
 				   given)
-		     : known_experiment(o->experiment, diag);
+		     : km_experiment_check(o->experiment, diag);
 }
 
 static int parse_lists(struct world *w, struct km_diag *diag)

@@ -284,17 +284,6 @@ static const struct sub *find_sub(const char *name, struct km_diag *diag)
 	return NULL;
 }
 
-/* "-o" is short for "--out". */
-static void lengthen(int argc, char **argv)
-{
-	static char out[] = "--out";
-	int i;
-
-	for (i = 1; i < argc; i++)
-		if (!strcmp(argv[i], "-o"))
-			argv[i] = out;
-}
-
 int km_verb_trace(int argc, char **argv)
 {
 	struct trace_args args = { .level = "batch", .servers = 100000, .seed = 1, .fill = 0.7 };
@@ -327,7 +316,7 @@ int km_verb_trace(int argc, char **argv)
 	struct km_diag diag = { .reason = "" };
 	const struct sub *sub;
 
-	lengthen(argc, argv);
+	km_verb_lengthen(argc, argv);
 	if (km_opts_parse(opts, argc, argv, &args.rest_nr, &args.rest, &diag))
 		return km_verb_fail("trace", &diag, KM_EXIT_USAGE);
 	if (args.help)

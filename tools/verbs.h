@@ -40,6 +40,9 @@ int km_verb_fail(const char *verb, const struct km_diag *diag, int code);
  */
 int km_verb_check_output(const char *option, const char *path, struct km_diag *diag) KM_MUST_CHECK;
 
+/** km_verb_lengthen() - "-o", the one short option there is, becomes "--out". */
+void km_verb_lengthen(int argc, char **argv);
+
 /** km_verb_help() - usage line, one paragraph and the options on stdout. Return: KM_EXIT_DONE. */
 int km_verb_help(const char *verb, const char *usage, const char *text, const struct km_opt *opts);
 
