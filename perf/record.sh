@@ -7,9 +7,9 @@
 #   perf/record.sh [..] --pid PID [--seconds N]     a process that runs, for N seconds (10)
 #   perf/record.sh --check      says whether that would work here, and what it would sample by
 #
-# Writes to DIR (.): out.folded (a stack a line, speedscope opens it), flame.html,
-# perf.data, and stdout.txt, what the command printed. Samples by the processor's
-# cycles, or by the clock where there are none, HZ= times a second (1999: odd, so that
+# Writes to DIR (perf-data in the build folder, which O= names as for make): out.folded
+# (a stack a line, speedscope opens it), flame.html, perf.data, and stdout.txt, what
+# the command printed. Samples by the processor's cycles, or by the clock where there are none, HZ= times a second (1999: odd, so that
 # it does not run in step with the system's own ticks). Build what is to be seen as "make flame" does:
 # see Documentation/profiling.md for why frame pointers alone are not enough.
 
@@ -58,7 +58,7 @@ choose_rate() {
 	[ "$hz" -le "$max" ] || hz=$(((max - 1) | 1))
 }
 
-out=.
+out=${O:-$here/../build}/perf-data
 title=
 pid=
 seconds=10
@@ -105,7 +105,7 @@ command -v python3 >/dev/null 2>&1 || fail "python3 is missing: install the pack
 choose_event
 choose_rate
 mkdir -p "$out" || exit 2
-echo "record: $what (by $event, $hz Hz)" >&2
+echo "record: $what (by $event, $hz Hz), into $out" >&2
 "$perf" record -q -N -F "$hz" -e "$event" --call-graph fp ${pid:+-p "$pid"} -o "$out/perf.data" \
 	-- "$@" >"$out/stdout.txt" || {
 	status=$?

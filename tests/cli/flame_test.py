@@ -255,6 +255,13 @@ def recording_samples_by_what_there_is():
         assert "-e cycles --call-graph fp" in log.read()
 
 
+def recording_without_out_leaves_the_folder_it_is_called_in_alone():
+    env = dict(fake_perf(), O=path("build"))
+    out, err = record("--", "true", env=env)
+    assert out.split()[0] == path("build/perf-data/flame.html") and os.path.exists(out.split()[0]), out
+    assert "into " + path("build/perf-data") in err, err
+
+
 def wrong_usage_exits_2():
     env = fake_perf()
     for args in ((), ("--out",), ("--nonsense", "true"), ("--",), ("--pid", "1", "true"),
@@ -365,6 +372,7 @@ tap.main([stacks_fold_with_and_without_symbols,
           recording_no_samples_is_an_error,
           a_command_that_fails_is_said,
           recording_samples_by_what_there_is,
+          recording_without_out_leaves_the_folder_it_is_called_in_alone,
           wrong_usage_exits_2,
           each_function_of_a_profile_build_has_a_frame,
           a_profile_build_compiles_for_frames_and_links_without_gprof,
