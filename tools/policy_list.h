@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * tools/policy_list.h - the value of --policy: names, separated by commas, or "all".
+ * tools/policy_list.h - the value of --policy: names, separated by commas; "all" is one.
  */
 #ifndef KM_TOOLS_POLICY_LIST_H
 #define KM_TOOLS_POLICY_LIST_H
@@ -9,7 +9,7 @@
 #include "lib/diag.h"
 
 /**
- * km_policy_list_parse() - "all" is the paper's policies.
+ * km_policy_list_parse() - each policy once, in the order of the first naming; "all" is the paper's.
  * @list: [nr_max], filled with *@nr of them.
  * Return: 0; -EINVAL with the reason and for a typo the nearest name.
  */

@@ -87,6 +87,9 @@ json "the keys that are promised" \
 	  and {"mean", "p50", "p90", "p99", "max"} <= set(x["latency_us"])
 	  and x["submitted"] == x["completed"] + x["refused"] and x["lost"] == 0 for x in r)' \
 	--hours 0.2
+json "all and a name are each policy once" \
+	'[x["policy"] for x in r] == ["jsq", "protean", "random", "rr", "hash-ws", "latcache-request",
+	  "latcache-rule", "naive"]' --hours 0.05 --policy jsq,all,rr
 json "agents and loads are lists" 'len(r) == 4 and [x["agents"] for x in r] == [2, 300, 2, 300]' \
 	--hours 0.1 --agents 2,300 --load 1,2 --policy rr
 json "every policy of both lists runs with the invariants verified" 'len(r) == 5' \
