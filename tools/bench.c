@@ -173,7 +173,9 @@ static void usage(FILE *to)
 	fprintf(to, "usage: kamino bench NAME [options]\n\n");
 	for (i = 0; i < BENCH_NR; i++)
 		fprintf(to, "  %-10s %s\n", benches[i].name, benches[i].summary);
-	fprintf(to, "\n'kamino bench NAME --help' lists its options.\n");
+	fprintf(to,
+		"\n'kamino bench NAME --help' lists its options.\n"
+		"'kamino bench --job FILE [--section NAME]' runs a set of them (Documentation/jobs.md).\n");
 }
 
 static int no_such(const char *name)

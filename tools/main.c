@@ -126,8 +126,18 @@ void km_verb_lengthen(int argc, char **argv)
 
 int km_verb_help(const char *verb, const char *usage, const char *text, const struct km_opt *opts)
 {
+	static const struct km_opt job[] = {
+		{ "job", 0, NULL, "FILE",
+		  "a set of runs from a file; --section NAME of it (Documentation/jobs.md)", 0, 0 },
+		{ NULL, 0, NULL, NULL, NULL, 0, 0 },
+	};
+	const struct verb *found;
+
 	printf("usage: kamino %s %s\n\n%s\n\n", verb, usage, text);
 	km_opts_help(opts, stdout);
+	found = find_verb(verb);
+	if (found && found->jobs)
+		km_opts_help(job, stdout);
 	return KM_EXIT_DONE;
 }
 

@@ -95,6 +95,12 @@ def bad_files_are_refused_with_their_place():
         assert says in err, "no '%s' in: %s" % (says, err)
 
 
+def the_verbs_that_take_jobs_say_so_and_no_others():
+    for verb in ("run", "sim", "bench", "report", "top", "topo"):
+        out, _ = run(verb, "--help")
+        assert ("--job FILE" in out and "--section" in out) == (verb in ("run", "sim", "bench")), out
+
+
 def the_job_files_of_the_tree_are_read_to_their_end():
     folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "jobs")
     files = sorted(glob.glob(os.path.join(folder, "*.job")))
@@ -117,4 +123,5 @@ tap.main([each_section_runs_in_order_with_the_global_options,
           a_section_that_fails_ends_the_job_with_its_code,
           an_interrupt_ends_the_job_with_its_own_code,
           bad_files_are_refused_with_their_place,
+          the_verbs_that_take_jobs_say_so_and_no_others,
           the_job_files_of_the_tree_are_read_to_their_end])
