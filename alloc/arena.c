@@ -36,6 +36,7 @@
 #endif
 
 #define NODE_NR_MAX 1024
+#define ARENA_NR_MAX 4095 /* jemalloc's MALLOCX_ARENA_LIMIT */
 #define LONG_BITS (8 * sizeof(unsigned long))
 
 struct km_arena {
@@ -323,6 +324,16 @@ err_destroy:
 err_free:
 	free(arena);
 	return err;
+}
+
+uint32_t km_arena_nr_left(void)
+{
+	unsigned int nr;
+	size_t bytes = sizeof(nr);
+
+	if (mallctl("arenas.narenas", &nr, &bytes, NULL, 0))
+		return ARENA_NR_MAX;
+	return nr < ARENA_NR_MAX ? ARENA_NR_MAX - nr : 0;
 }
 
 void km_arena_destroy(struct km_arena *arena)

@@ -45,6 +45,14 @@ struct km_arena_cfg {
 int km_arena_create(struct km_arena **out, const struct km_arena_cfg *cfg) KM_MUST_CHECK;
 
 /**
+ * km_arena_nr_left() - how many more arenas there can be.
+ *
+ * jemalloc numbers them with twelve bits and takes four a CPU for itself; it uses
+ * the numbers of destroyed ones again, which are not counted here.
+ */
+uint32_t km_arena_nr_left(void);
+
+/**
  * km_arena_destroy() - unmap everything; what was allocated from it is gone.
  * Context: no other thread uses the arena. NULL is allowed.
  */

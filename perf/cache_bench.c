@@ -7,8 +7,8 @@
 
 #include "cache/cache.h"
 #include "core/type.h"
+#include "lib/host.h"
 #include "lib/rand.h"
-#include "perf/dispatch_bench.h"
 #include "perf/table.h"
 
 #define ENTRY_NR_MAX (1u << 22)
@@ -365,7 +365,7 @@ static int run_cell(struct km_bench_env *env, const struct km_bench_cache_cfg *c
 int km_bench_cache(struct km_bench_env *env, const void *ctx, struct km_diag *diag)
 {
 	const struct km_bench_cache_cfg *cfg = ctx;
-	const uint64_t have = km_bench_memory();
+	const uint64_t have = km_host_memory("");
 	uint64_t need;
 	uint32_t i;
 	int err = 0;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/type.h"
+#include "lib/host.h"
 #include "perf/dispatch_internal.h"
 #include "perf/table.h"
 
@@ -241,7 +242,7 @@ static int run_cell(struct km_bench_env *env, struct bed *bed, double share, str
 static int check_cfg(const struct km_bench_classify_cfg *cfg, uint32_t type_nr,
 		     struct km_diag *diag)
 {
-	const uint64_t have = km_bench_memory();
+	const uint64_t have = km_host_memory("");
 	struct bench_world w;
 	uint64_t need;
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "lib/clock.h"
+#include "lib/host.h"
 #include "numa/topo.h"
 #include "perf/dispatch_internal.h"
 
@@ -69,7 +70,8 @@ static uint32_t window_of(const struct km_bench_dispatch_cfg *cfg)
 	return (uint32_t)km_min_u64(km_pow2_up(8ull * cfg->depth + 2), RING_NR_MAX);
 }
 
-uint64_t km_bench_dispatch_bytes(const struct km_bench_dispatch_cfg *cfg)
+/* About what the cell needs, so that it is refused in time. */
+static uint64_t bytes_of(const struct km_bench_dispatch_cfg *cfg)
 {
 	const uint64_t agents = cfg->agent_nr;
 	const uint64_t rules = cfg->rule_nr ? cfg->rule_nr : 1;
@@ -84,38 +86,6 @@ uint64_t km_bench_dispatch_bytes(const struct km_bench_dispatch_cfg *cfg)
 	return km_view_bytes(cfg->agent_nr, cfg->type_nr + 2, w.obj_cap) + agents * per_agent +
 	       agents * cfg->depth * sizeof(struct km_req) +
 	       cfg->type_nr * (sizeof(struct km_type) + 64) + (64ull << 20);
-}
-
-static uint64_t read_number(const char *path, const char *key, uint64_t unit)
-{
-	char line[256];
-	uint64_t value = UINT64_MAX;
-	FILE *file = fopen(path, "re");
-
-	if (!file)
-		return value;
-	while (fgets(line, sizeof(line), file)) {
-		if (strncmp(line, key, strlen(key)))
-			continue;
-		if (sscanf(line + strlen(key), "%" SCNu64, &value) != 1)
-			value = UINT64_MAX; /* "max" */
-		else
-			value *= unit;
-		break;
-	}
-	km_ignore(fclose(file)); /* it was only read */
-	return value;
-}
-
-uint64_t km_bench_memory(void)
-{
-	uint64_t host = read_number("/proc/meminfo", "MemAvailable:", 1024);
-	uint64_t limit = read_number("/sys/fs/cgroup/memory.max", "", 1), used;
-
-	if (limit == UINT64_MAX)
-		return host;
-	used = read_number("/sys/fs/cgroup/memory.current", "", 1);
-	return km_min_u64(host, used == UINT64_MAX ? limit : limit > used ? limit - used : 0);
 }
 
 /* ---- setting up ---------------------------------------------------------------------- */
@@ -564,8 +534,8 @@ static int check_cfg(const struct km_bench_dispatch_cfg *cfg, struct km_diag *di
 		return km_diag_set(diag, -EINVAL, NULL, 0, 0,
 				   "a size is out of bounds, or more than %u requests inside",
 				   KM_SPSC_SLOTS_MAX / 2);
-	need = km_bench_dispatch_bytes(cfg);
-	have = km_bench_memory();
+	need = bytes_of(cfg);
+	have = km_host_memory("");
 	if (need > have)
 		return km_diag_set(diag, -ENOMEM, NULL, 0, 0,
 				   "%" PRIu32 " agents and %" PRIu32 " types need about %" PRIu64

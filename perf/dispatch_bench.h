@@ -71,10 +71,4 @@ struct km_bench_dispatch_result {
 int km_bench_dispatch(const struct km_bench_dispatch_cfg *cfg,
 		      struct km_bench_dispatch_result *result, struct km_diag *diag) KM_MUST_CHECK;
 
-/** km_bench_dispatch_bytes() - about what the cell needs, so that it is refused in time. */
-uint64_t km_bench_dispatch_bytes(const struct km_bench_dispatch_cfg *cfg);
-
-/** km_bench_memory() - bytes that this process may still take, by host and control group. */
-uint64_t km_bench_memory(void);
-
 #endif

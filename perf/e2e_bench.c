@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 
 #include "core/runtime.h"
+#include "lib/host.h"
 #include "lib/rand.h"
 #include "lib/snap.h"
 #include "perf/dispatch_internal.h"
@@ -459,7 +460,7 @@ int km_bench_e2e(struct km_bench_env *env, const void *ctx, struct km_diag *diag
 {
 	const struct km_bench_e2e_cfg *cfg = ctx;
 	const uint64_t need = cfg->agent_nr * (CACHE_BYTES + (16ull << 20)) + (64ull << 20);
-	const uint64_t have = km_bench_memory();
+	const uint64_t have = km_host_memory("");
 	struct bed *bed;
 	uint32_t i;
 	int err;

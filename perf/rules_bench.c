@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "perf/dispatch_bench.h"
+#include "lib/host.h"
 #include "perf/rules_internal.h"
 
 #define SERVER_NR_MIN 1024u
@@ -482,7 +482,7 @@ static int run_cell(const struct km_bench_env *env, uint32_t server_nr, double s
 int km_bench_rules(struct km_bench_env *env, const void *ctx, struct km_diag *diag)
 {
 	const struct km_bench_rules_cfg *cfg = ctx;
-	const uint64_t have = km_bench_memory();
+	const uint64_t have = km_host_memory("");
 	uint64_t need;
 	uint32_t i;
 	int err = 0;

@@ -9,7 +9,7 @@
 #include <sys/resource.h>
 
 #include "alloc/slots.h"
-#include "perf/dispatch_bench.h"
+#include "lib/host.h"
 
 #define MIB (UINT64_C(1) << 20)
 #define MIB_MAX (1u << 20)
@@ -299,7 +299,7 @@ static int run_size(struct km_bench_env *env, uint64_t bytes, double share, stru
 int km_bench_slots(struct km_bench_env *env, const void *ctx, struct km_diag *diag)
 {
 	const struct km_bench_slots_cfg *cfg = ctx;
-	const uint64_t have = km_bench_memory() / MIB;
+	const uint64_t have = km_host_memory("") / MIB;
 	uint64_t sum = 0;
 	uint32_t i;
 	int err = 0;

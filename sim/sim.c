@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "lib/host.h"
 #include "sim/sim_internal.h"
 
 #define ESTIMATE_PERIOD_NS UINT64_C(10000000000)
@@ -679,13 +679,17 @@ static uint64_t agent_bytes(const struct sim *sim)
 static int check_memory(const struct sim *sim)
 {
 	const double want = (double)agent_bytes(sim) * sim->cfg.agent_nr;
-	const double have = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+	double have;
 
+	/* To ask takes up to half a millisecond, as long as a short simulation. */
+	if (want < 0x1p26)
+		return 0;
+	have = (double)km_host_memory("");
 	if (want <= have)
 		return 0;
 	return km_diag_set(sim->diag, -E2BIG, "", 0, 0,
-			   "%u agents with %u types and %u rule objects take %.0f GiB, the machine "
-			   "has %.0f: fewer agents or types",
+			   "%u agents with %u types and %u rule objects take %.1f GiB, %.1f "
+			   "are available: fewer agents or types",
 			   sim->cfg.agent_nr, sim->type_cap, sim->rule_obj_cap, want / 0x1p30,
 			   have / 0x1p30);
 }

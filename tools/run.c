@@ -432,7 +432,7 @@ int km_verb_run(int argc, char **argv)
 	const struct km_policy *policy[POLICY_NR_MAX];
 	struct km_diag diag;
 	uint32_t policy_nr;
-	int rc;
+	int rc, err;
 
 	if (km_opts_parse(opts, argc, argv, NULL, NULL, &diag))
 		return km_verb_fail("run", &diag, KM_EXIT_USAGE);
@@ -463,8 +463,9 @@ int km_verb_run(int argc, char **argv)
 		o->requests = DEFAULT_REQUESTS;
 	w.tty = isatty(STDERR_FILENO);
 	km_snap_thread_start();
-	if (run_world_set_up(&w, &diag))
-		rc = km_verb_fail("run", &diag, KM_EXIT_FAILED);
+	err = run_world_set_up(&w, &diag);
+	if (err)
+		rc = km_verb_fail("run", &diag, err == -E2BIG ? KM_EXIT_USAGE : KM_EXIT_FAILED);
 	else
 		rc = run_all(&w, policy, policy_nr);
 	run_world_tear_down(&w);

@@ -36,7 +36,7 @@ struct run_world {
 	struct km_store_vm *initial; /* where the initial VMs stand */
 	uint64_t initial_nr, unplaced;
 	struct km_replay_plan *jobs;
-	uint64_t cache_bytes, top_bytes, view_bytes;
+	uint64_t cache_bytes, top_bytes;
 	enum km_zone_level level;
 	uint64_t warmup_nr;
 	double compress;
@@ -67,7 +67,10 @@ struct run_outcome {
 int run_parse_level(const char *name, enum km_zone_level *level,
 		    struct km_diag *diag) KM_MUST_CHECK;
 
-/** run_world_set_up() - Return: 0, or -errno with the reason; then too tear it down. */
+/**
+ * run_world_set_up() - Return: 0; -E2BIG when the machine has no room for so many agents;
+ * -errno. The reason is in @diag; tear it down in any case.
+ */
 int run_world_set_up(struct run_world *w, struct km_diag *diag) KM_MUST_CHECK;
 void run_world_tear_down(struct run_world *w);
 

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "alloc/arena.h"
+#include "lib/host.h"
 #include "tools/run_internal.h"
 
 /* Room for so many consolidated results, with the rule objects pinned beside them. */
@@ -71,46 +73,73 @@ static int load_rules(struct run_world *w, struct km_diag *diag)
 	return km_ruleset_check(w->rules, &w->trace->schema, w->inv, diag);
 }
 
-static uint64_t available_bytes(void)
-{
-	char line[256];
-	uint64_t kib = 0;
-	FILE *from = fopen("/proc/meminfo", "re");
+/* ---- what the machine has ------------------------------------------------------- */
 
-	while (from && fgets(line, sizeof(line), from))
-		if (sscanf(line, "MemAvailable: %" SCNu64, &kib) == 1)
-			break;
-	if (from)
-		fclose(from);
-	return kib << 10;
+/*
+ * An agent's tables, rings and touched stack, beside its cache and its inventory: 8.04
+ * MiB by the difference between 204 and 4 agents of --servers 1000 --cache 64KiB.
+ */
+#define AGENT_BYTES (UINT64_C(8) << 20)
+#define AGENT_ARENA_NR 2
+#define THREAD_NR 3 /* dispatcher, estimator, publisher */
+
+static uint64_t view_bytes(uint64_t server_nr)
+{
+	return server_nr * (KM_RES_NR * sizeof(int32_t) + 16);
+}
+
+/*
+ * Whether the machine takes so many threads, arenas and @bytes each: what it lacks
+ * would else be found out when most of them are up.
+ */
+static int check_room(const struct run_world *w, uint64_t bytes, struct km_diag *diag)
+{
+	const char *limit;
+	const uint64_t threads = km_host_threads("", &limit), memory = km_host_memory("");
+	const uint64_t by_memory = memory / (AGENT_BYTES + bytes);
+	const uint64_t by_threads = threads > THREAD_NR ? threads - THREAD_NR : 0;
+	const uint64_t by_arenas = km_arena_nr_left() / AGENT_ARENA_NR;
+	const uint64_t most = km_min_u64(by_memory, km_min_u64(by_threads, by_arenas));
+	char what[128];
+
+	if (w->opt.agents <= most)
+		return 0;
+	if (most == by_memory)
+		snprintf(what, sizeof(what),
+			 "%" PRIu64 " MiB of memory are available and one takes %" PRIu64 ": lower "
+			 "--cache, --servers or",
+			 memory >> 20, (AGENT_BYTES + bytes) >> 20);
+	else if (most == by_threads)
+		snprintf(what, sizeof(what), "%s leaves %" PRIu64 " threads: raise it or lower",
+			 limit, threads);
+	else
+		snprintf(what, sizeof(what), "jemalloc numbers no more arenas: lower");
+	return km_diag_set(diag, -E2BIG, NULL, 0, 0,
+			   "%" PRIu64 " agents are too many, there is room for %" PRIu64
+			   ": %s --agents",
+			   w->opt.agents, most, what);
 }
 
 /* Budgets are hard, so they are checked against the machine before anything runs. */
 static int check_memory(struct run_world *w, const struct km_workload *workload,
 			struct km_diag *diag)
 {
-	uint64_t agents = w->opt.agents, have = available_bytes(), want;
+	const uint64_t have = km_host_memory("");
 
 	w->top_bytes = workload->class_bytes[workload->ops->top_class(workload->workload)];
 	w->cache_bytes = w->opt.cache_bytes ? w->opt.cache_bytes
 					    : w->top_bytes * DEFAULT_CACHE_TYPES * 3 / 2;
-	w->view_bytes = (uint64_t)w->inv->server_nr * (KM_RES_NR * sizeof(int32_t) + 16);
-	if (!w->opt.cache_bytes && have && w->cache_bytes * agents > have / 2)
-		w->cache_bytes = have / 2 / agents;
-	want = agents * (w->cache_bytes + w->view_bytes);
-	if (have && want > have)
-		return km_diag_set(diag, -ENOMEM, NULL, 0, 0,
-				   "%" PRIu64 " agents with %" PRIu64 " MiB of cache and %" PRIu64
-				   " MiB of inventory each want more than the %" PRIu64
-				   " MiB that are free; lower --cache or --agents",
-				   agents, w->cache_bytes >> 20, w->view_bytes >> 20, have >> 20);
+	if (!w->opt.cache_bytes)
+		w->cache_bytes = km_min_u64(w->cache_bytes, have / 2 / w->opt.agents);
 	if (w->top_bytes > w->cache_bytes)
 		fprintf(stderr,
 			"kamino run: one consolidated result takes %" PRIu64
 			" KiB, the cache has %" PRIu64 " KiB: every request is served uncached\n",
 			w->top_bytes >> 10, w->cache_bytes >> 10);
-	return 0;
+	return check_room(w, w->cache_bytes + view_bytes(w->inv->server_nr), diag);
 }
+
+/* ---- what it serves ----------------------------------------------------------------- */
 
 void run_progress(struct run_world *w, const char *what, uint64_t done, uint64_t all)
 {
@@ -204,6 +233,11 @@ int run_world_set_up(struct run_world *w, struct km_diag *diag)
 		return err;
 	if (!w->opt.agents)
 		w->opt.agents = km_max_u64(4, km_topo_summary(w->topo)->core_nr - 1);
+	/* The servers of a file are counted when it has been read. */
+	err = check_room(w, w->opt.cache_bytes + view_bytes(w->opt.inventory ? 0 : w->opt.servers),
+			 diag);
+	if (err)
+		return err;
 	err = km_plan_make(&w->plan, w->topo, (uint32_t)w->opt.agents);
 	if (err)
 		return km_diag_set(diag, err, NULL, 0, 0, "cannot plan %" PRIu64 " agents",

@@ -45,6 +45,12 @@ def refused(name, text, *says):
         assert what in err, "no '%s' in: %s" % (what, err)
 
 
+def what_the_machine_has_no_room_for_is_refused_before_anything_is_built():
+    for args, says in ((("--agents", "10000"), "--agents"), (("--agents", "2", "--cache", "900000GiB"), "--cache")):
+        out, err = run("run", *args, code=2)
+        assert out == "" and "room for" in err and says in err and "\n" not in err.strip(), err
+
+
 def every_policy_serves_the_same_stream_and_is_audited():
     doc, _ = run_json(*SMALL, "--policy", "protean,all,naive,rr")
     assert doc["schema"].startswith("kamino") and doc["command"] == "run"

@@ -266,9 +266,30 @@ static void arena_numbers_do_not_run_out(void **state)
 		km_arena_destroy(make_arena(0));
 }
 
+static void as_many_arenas_as_it_says_can_be_made(void **state)
+{
+	const struct km_arena_cfg cfg = { .node = -1 };
+	struct km_arena **arena, *more;
+	uint32_t nr = km_arena_nr_left(), i;
+
+	(void)state;
+	assert_in_range(nr, 1, 4095);
+	arena = calloc(nr, sizeof(struct km_arena *));
+	assert_non_null(arena);
+	for (i = 0; i < nr; i++)
+		assert_int_equal(km_arena_create(&arena[i], &cfg), 0);
+	assert_int_equal(km_arena_nr_left(), 0);
+	/* Nothing was destroyed before: it is the first test. */
+	assert_int_equal(km_arena_create(&more, &cfg), -ENOMEM);
+	for (i = 0; i < nr; i++)
+		km_arena_destroy(arena[i]);
+	free(arena);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(as_many_arenas_as_it_says_can_be_made),
 		cmocka_unit_test(a_freed_block_comes_back_without_a_fault),
 		cmocka_unit_test(large_blocks_are_mapped_exactly),
 		cmocka_unit_test(the_mapped_limit_is_never_passed),
