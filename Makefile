@@ -94,8 +94,8 @@ TOOL_SRC := $(addprefix tools/,$(tools_SRC)) $(addprefix perf/,$(bench_SRC))
 
 # Programs that "make check" runs, by the name of their source without .c.
 UNIT := sim_test place_test audit_test lib_test arena_test slots_test topo_test ring_test cache_test type_test formats_test consolidate_test store_test policy_test zone_test import_test rules_test series_test estimate_test decision_path_test eval_test page_fault_test runtime_test counters_test ring_bench_test segment_test stage_test host_test
-MODEL := sim_model_test cache_model_test place_model_test policy_model_test theorem1_test sched_model_test import_sample_test
-STRESS := store_stress runtime_stress ring_stress snap_stress park_stress summary_stress changed_stress seq_stress
+MODEL := sim_model_test cache_model_test digest_model_test place_model_test policy_model_test theorem1_test sched_model_test import_sample_test
+STRESS := store_stress runtime_stress ring_stress snap_stress digest_stress park_stress summary_stress changed_stress seq_stress
 # Measuring programs of perf/, built by "make perf".
 PERF := decision_probe
 # Programs that "make fuzz" runs.

@@ -8,7 +8,8 @@
  * last use gives them. The list is a ring of places in one array of all objects,
  * closed by the first, which is nobody: its newer is the oldest object, its
  * older the newest. Each level also has a dense list of what is present, for
- * the digest and the background update.
+ * the digest and the background update, and a ring remembers the last changes of
+ * these lists, one a version.
  */
 #include "cache/cache.h"
 
@@ -26,7 +27,8 @@ struct km_cache {
 	uint32_t cap[KM_CACHE_LEVEL_NR];
 	struct km_cache_obj *all; /* nobody, then both levels */
 	struct km_cache_obj *obj[KM_CACHE_LEVEL_NR]; /* by id, in all */
-	struct km_cache_obj **present[KM_CACHE_LEVEL_NR]; /* dense, present_nr of them */
+	struct km_key *present[KM_CACHE_LEVEL_NR]; /* dense, present_nr of them */
+	struct km_change *log; /* [KM_CACHE_LOG_NR] by version; NULL with cfg.changed */
 	void *all_memory; /* what all was cut from */
 
 	/* Arrays of dep_max pointers: as many as consolidated results fit the budget. */
@@ -136,27 +138,34 @@ void km_cache_release(struct km_cache *cache, struct km_cache_obj *obj)
 
 /* ---- coming and going ------------------------------------------------------ */
 
+static void tell(struct km_cache *cache, const struct km_cache_obj *obj)
+{
+	const struct km_change change = { obj->key, obj->present_idx, obj->level, obj->present };
+
+	if (cache->log)
+		cache->log[cache->version % KM_CACHE_LOG_NR] = change;
+	else
+		cache->cfg.changed(cache->cfg.owner, obj->level, obj->key, obj->present);
+	cache->version++;
+}
+
 static void present_add(struct km_cache *cache, struct km_cache_obj *obj)
 {
 	obj->present_idx = cache->stats.present_nr[obj->level]++;
-	cache->present[obj->level][obj->present_idx] = obj;
+	cache->present[obj->level][obj->present_idx] = obj->key;
 	obj->present = true;
-	cache->version++;
-	if (cache->cfg.changed)
-		cache->cfg.changed(cache->cfg.owner, obj->level, obj->key, true);
+	tell(cache, obj);
 }
 
 static void present_del(struct km_cache *cache, struct km_cache_obj *obj)
 {
-	struct km_cache_obj **present = cache->present[obj->level];
-	struct km_cache_obj *last = present[--cache->stats.present_nr[obj->level]];
+	struct km_key *present = cache->present[obj->level];
+	struct km_key last = present[--cache->stats.present_nr[obj->level]];
 
 	present[obj->present_idx] = last;
-	last->present_idx = obj->present_idx;
+	cache->obj[obj->level][last.id].present_idx = obj->present_idx;
 	obj->present = false;
-	cache->version++;
-	if (cache->cfg.changed)
-		cache->cfg.changed(cache->cfg.owner, obj->level, obj->key, false);
+	tell(cache, obj);
 }
 
 /*
@@ -409,14 +418,34 @@ uint64_t km_cache_version(const struct km_cache *cache)
 	return cache->version;
 }
 
+/* Of what is @i-th in the level's list. */
+static struct km_cache_obj *present_at(const struct km_cache *cache, enum km_cache_level level,
+				       uint32_t i)
+{
+	return &cache->obj[level][cache->present[level][i].id];
+}
+
 uint32_t km_cache_keys(const struct km_cache *cache, enum km_cache_level level, struct km_key *keys)
 {
 	const uint32_t nr = cache->stats.present_nr[level];
-	uint32_t i;
 
-	for (i = 0; i < nr; i++)
-		keys[i] = cache->present[level][i]->key;
+	memcpy(keys, cache->present[level], nr * sizeof(*keys));
 	return nr;
+}
+
+uint32_t km_cache_log(const struct km_cache *cache, struct km_change *log)
+{
+	const uint32_t end = (uint32_t)cache->version % KM_CACHE_LOG_NR;
+	uint32_t old_nr = 0;
+
+	if (!cache->log)
+		return 0;
+	if (cache->version >= KM_CACHE_LOG_NR) {
+		old_nr = KM_CACHE_LOG_NR - end;
+		memcpy(log, &cache->log[end], old_nr * sizeof(*log));
+	}
+	memcpy(&log[old_nr], cache->log, end * sizeof(*log));
+	return old_nr + end;
 }
 
 struct km_cache_obj *km_cache_oldest_rev(const struct km_cache *cache, enum km_cache_level level,
@@ -426,7 +455,7 @@ struct km_cache_obj *km_cache_oldest_rev(const struct km_cache *cache, enum km_c
 	uint32_t i;
 
 	for (i = 0; i < cache->stats.present_nr[level]; i++) {
-		struct km_cache_obj *obj = cache->present[level][i];
+		struct km_cache_obj *obj = present_at(cache, level, i);
 
 		if (obj->rev > rev_now || rev_now - obj->rev < min_lag)
 			continue;
@@ -463,7 +492,7 @@ static const char *check_bytes(const struct km_cache *cache)
 			nr++;
 			bytes += bytes_of(cache, obj);
 			held_bytes += obj->holds > 0 ? bytes_of(cache, obj) : 0;
-			if (cache->present[level][obj->present_idx] != obj)
+			if (cache->present[level][obj->present_idx].id != id)
 				return "an object is not where the list of present ones says";
 		}
 		if (nr != cache->stats.present_nr[level])
@@ -480,7 +509,7 @@ static const char *check_pins(const struct km_cache *cache)
 
 	memset(cache->recount, 0, cache->cap[KM_CACHE_RULE] * sizeof(cache->recount[0]));
 	for (i = 0; i < cache->stats.present_nr[KM_CACHE_TOP]; i++) {
-		const struct km_cache_obj *top = cache->present[KM_CACHE_TOP][i];
+		const struct km_cache_obj *top = present_at(cache, KM_CACHE_TOP, i);
 
 		for (j = 0; j < top->dep_nr; j++) {
 			if (!top->deps[j]->present)
@@ -489,7 +518,7 @@ static const char *check_pins(const struct km_cache *cache)
 		}
 	}
 	for (i = 0; i < cache->stats.present_nr[KM_CACHE_RULE]; i++) {
-		const struct km_cache_obj *rule = cache->present[KM_CACHE_RULE][i];
+		const struct km_cache_obj *rule = present_at(cache, KM_CACHE_RULE, i);
 
 		if (rule->pins != cache->recount[rule->key.id] + rule->holds)
 			return "C3: pins differ from the results that name the object and its holds";
@@ -503,7 +532,7 @@ static const char *check_lru(const struct km_cache *cache)
 	uint32_t i, nr = cache->stats.present_nr[KM_CACHE_TOP];
 
 	for (i = 0; i < cache->stats.present_nr[KM_CACHE_RULE]; i++)
-		nr += cache->present[KM_CACHE_RULE][i]->pins == 0;
+		nr += present_at(cache, KM_CACHE_RULE, i)->pins == 0;
 	for (obj = &all[all->newer]; obj != all; older = obj, obj = &all[obj->newer]) {
 		if (&all[obj->older] != older || nr-- == 0)
 			return "C4: the list is broken";
@@ -534,7 +563,7 @@ static bool cfg_is_valid(const struct km_cache_cfg *cfg)
 
 	if (!cfg->type_cap || !cfg->rule_cap || !cfg->class_nr || !cfg->class_bytes ||
 	    !cfg->bytes_max || cfg->dep_max > UINT8_MAX || cfg->class_nr > UINT8_MAX ||
-	    (uint64_t)cfg->type_cap + cfg->rule_cap >= UINT32_MAX)
+	    (uint64_t)cfg->type_cap + cfg->rule_cap >= KM_CACHE_ID_NR_MAX)
 		return false;
 	if (cfg->ops && (!cfg->ops->take || !cfg->ops->give))
 		return false;
@@ -597,6 +626,11 @@ static int alloc_tables(struct km_cache *cache)
 		if (!cache->present[level])
 			return -ENOMEM;
 	}
+	if (!cache->cfg.changed) {
+		cache->log = calloc_touched(KM_CACHE_LOG_NR, sizeof(*cache->log));
+		if (!cache->log)
+			return -ENOMEM;
+	}
 	cache->class_bytes = calloc(cache->cfg.class_nr, sizeof(*cache->class_bytes));
 	cache->recount = calloc(cache->cfg.rule_cap, sizeof(*cache->recount));
 	/* At least one each: whether calloc(0) is NULL differs between libraries. */
@@ -616,6 +650,7 @@ static void free_tables(struct km_cache *cache)
 
 	for (level = 0; level < KM_CACHE_LEVEL_NR; level++)
 		free(cache->present[level]);
+	free(cache->log);
 	free(cache->all_memory);
 	free(cache->class_bytes);
 	free(cache->recount);
@@ -656,7 +691,7 @@ void km_cache_destroy(struct km_cache *cache)
 	if (!cache)
 		return;
 	for (i = 0; i < cache->stats.present_nr[KM_CACHE_RULE]; i++) {
-		struct km_cache_obj *rule = cache->present[KM_CACHE_RULE][i];
+		struct km_cache_obj *rule = present_at(cache, KM_CACHE_RULE, i);
 
 		/* A stop in the middle of a build leaves holds behind. */
 		while (rule->holds > 0)

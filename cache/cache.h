@@ -46,6 +46,24 @@ struct km_key {
 };
 
 /*
+ * One step of a cache from one version to the next. In the list of its level
+ * (km_cache_keys()) an object comes to the end; where one leaves, the last one of
+ * the list takes its place.
+ */
+struct km_change {
+	struct km_key key;
+	uint32_t place : 30; /* where it came or left */
+	uint32_t level : 1; /* enum km_cache_level */
+	uint32_t present : 1; /* it came */
+};
+static_assert(sizeof(struct km_change) == 12, "digests carry many");
+
+/* The last changes that a cache remembers: four misses of 30 rules that evict as many. */
+#define KM_CACHE_LOG_NR 256u
+/* Ids of both levels: places have 30 bits. */
+#define KM_CACHE_ID_NR_MAX (1u << 30)
+
+/*
  * One line each: a lookup touches the object and, to put it first, its two
  * neighbours in the list.
  */
@@ -79,7 +97,7 @@ struct km_cache_ops {
 };
 
 struct km_cache_cfg {
-	uint32_t type_cap, rule_cap; /* ids are 0..cap - 1 */
+	uint32_t type_cap, rule_cap; /* ids are 0..cap - 1; less than KM_CACHE_ID_NR_MAX of both */
 	uint32_t dep_max; /* most rule objects a consolidated result names; to 255 */
 	uint32_t class_nr; /* to 255 */
 	const uint64_t *class_bytes; /* [class_nr], copied */
@@ -88,7 +106,7 @@ struct km_cache_cfg {
 	const struct km_cache_ops *ops; /* NULL = no memory behind it, slots are NULL */
 	/*
 	 * Told of every object that comes (its gen is then set) or goes; NULL = nobody
-	 * listens. Must not call back into the cache.
+	 * listens. Must not call back into the cache, which then keeps no log (km_cache_log()).
 	 */
 	void (*changed)(void *owner, enum km_cache_level level, struct km_key key, bool present);
 	void *owner;
@@ -194,12 +212,18 @@ uint32_t km_cache_age(struct km_cache *cache, uint64_t now_ns);
 uint64_t km_cache_version(const struct km_cache *cache);
 
 /**
- * km_cache_keys() - list what is cached, in no particular order.
+ * km_cache_keys() - list what is cached, in an order that km_cache_log() follows.
  * @keys: room for as many as stats.present_nr[level].
  * Return: how many were written.
  */
 uint32_t km_cache_keys(const struct km_cache *cache, enum km_cache_level level,
 		       struct km_key *keys);
+
+/**
+ * km_cache_log() - the last changes, oldest first: the last one led to the version now.
+ * @log: room for KM_CACHE_LOG_NR. Return: how many were written; 0 with cfg.changed.
+ */
+uint32_t km_cache_log(const struct km_cache *cache, struct km_change *log);
 
 /**
  * km_cache_oldest_rev() - the cached object of @level whose rev is least.

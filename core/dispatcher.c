@@ -57,10 +57,9 @@ int km_dispatcher_init(struct km_runtime *rt)
 
 	km_hist_init(&d->decision_ns);
 	km_park_init(&d->park, false);
-	d->folded_version = calloc(rt->agent_nr, sizeof(*d->folded_version));
 	rt->changed =
 		aligned_alloc(KM_SHARE_BYTES, KM_CHANGED_NR(rt->agent_nr) * sizeof(*rt->changed));
-	if (!d->folded_version || !rt->changed || km_show_init(&d->show, rt->agent_nr))
+	if (!rt->changed || km_show_init(&d->show, rt->agent_nr))
 		return -ENOMEM;
 	for (i = 0; i < KM_CHANGED_NR(rt->agent_nr); i++)
 		atomic_init(&rt->changed[i].bits, 0);
@@ -90,7 +89,6 @@ void km_dispatcher_fini(struct km_runtime *rt)
 		km_types_destroy(d->types);
 	km_records_destroy(d->records);
 	km_show_fini(&d->show);
-	free(d->folded_version);
 	free(rt->changed);
 }
 
@@ -126,14 +124,10 @@ static bool send(struct km_runtime *rt, uint32_t agent_idx)
 
 static void fold_digest(struct km_runtime *rt, struct km_agent *agent)
 {
-	struct km_dispatcher *d = &rt->dispatcher;
 	const struct km_digest *digest = km_snap_read(&agent->digest);
 
-	if (!digest || digest->version == d->folded_version[agent->idx])
-		return;
-	if (!km_view_fold(d->view, agent->idx, digest))
-		d->folded_version[agent->idx] = digest->version;
-	else /* Out of memory: the bits stay stale and the next look tries again. */
+	/* Out of memory: the bits stay stale and the next look tries again. */
+	if (digest && km_view_fold(rt->dispatcher.view, agent->idx, digest))
 		km_changed_set(rt->changed, agent->idx);
 }
 
@@ -150,7 +144,7 @@ static bool look_at(struct km_runtime *rt, uint32_t agent_idx)
 
 	/* relaxed: ordered by CHANGED_A1 and SUMMARY_A1; a later value only folds sooner */
 	if (atomic_load_explicit(&agent->summary.digest_version, memory_order_relaxed) !=
-	    d->folded_version[agent_idx])
+	    d->view->folded_version[agent_idx])
 		fold_digest(rt, agent);
 	km_view_set_end(d->view, agent_idx, now.busy ? now.end_ns : 0);
 	for (i = 0; i < begun; i++)

@@ -89,7 +89,6 @@ struct km_dispatcher {
 	/* popped and not decided: within a turn, or because no type id was free */
 	struct km_req *taken[KM_ARRIVALS_PER_LOOK];
 	uint32_t taken_nr;
-	uint64_t *folded_version; /* [agent_nr] digest folded last */
 	struct km_hist decision_ns;
 	uint64_t accepted, completed;
 	struct km_show show;

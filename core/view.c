@@ -56,7 +56,7 @@ uint64_t km_view_bytes(uint32_t agent_nr, uint32_t type_cap, uint32_t rule_obj_c
 	const uint64_t obj = row_words_of(KM_CACHE_RULE, word_nr) * sizeof(uint64_t);
 
 	return type_cap * (type + per_id) + rule_obj_cap * (obj + per_id) +
-	       agent_nr * (sizeof(struct km_view_queue) + 2 * sizeof(uint64_t) + 40ull);
+	       agent_nr * (sizeof(struct km_view_queue) + 3 * sizeof(uint64_t) + 40ull);
 }
 
 static int alloc_level(struct km_view *view, uint32_t level, bool future)
@@ -139,7 +139,9 @@ int km_view_create(struct km_view **out, const struct km_view_cfg *cfg)
 	view->queued_nr = calloc(cfg->agent_nr, sizeof(*view->queued_nr));
 	view->open = calloc(view->word_nr, sizeof(*view->open));
 	view->rule_turn = calloc(view->word_nr, sizeof(*view->rule_turn));
-	if (!view->wait_ns || !view->end_ns || !view->queued_nr || !view->open || !view->rule_turn)
+	view->folded_version = calloc(cfg->agent_nr, sizeof(*view->folded_version));
+	if (!view->folded_version || !view->wait_ns || !view->end_ns || !view->queued_nr ||
+	    !view->open || !view->rule_turn)
 		goto err_destroy;
 	for (level = 0; level < KM_CACHE_LEVEL_NR; level++)
 		if (alloc_level(view, level, cfg->future))
@@ -177,6 +179,7 @@ void km_view_destroy(struct km_view *view)
 		free(view->row_memory[level]);
 		free(view->future[level]);
 	}
+	free(view->folded_version);
 	free(view->block_bound);
 	free(view->far);
 	free(view->queue);
@@ -421,6 +424,17 @@ static void clear_cached(struct km_view *view, enum km_cache_level level, uint32
 		word[KM_VIEW_AUGMENTED] &= ~bit_of(agent_idx);
 }
 
+void km_view_note_cached(struct km_view *view, uint32_t agent_idx, enum km_cache_level level,
+			 struct km_key key, bool present)
+{
+	if (view->gen[level][key.id] != key.gen) /* V3 */
+		return;
+	if (present)
+		set_cached(view, level, key.id, agent_idx);
+	else
+		clear_cached(view, level, key.id, agent_idx);
+}
+
 static int fold_grow(struct km_view *view, uint32_t agent_idx, enum km_cache_level level,
 		     uint32_t nr)
 {
@@ -471,7 +485,7 @@ static void fold_level(struct km_view *view, uint32_t agent_idx, enum km_cache_l
 	view->folded_nr[level][agent_idx] = nr;
 }
 
-int km_view_fold(struct km_view *view, uint32_t agent_idx, const struct km_digest *digest)
+static int fold_all(struct km_view *view, uint32_t agent_idx, const struct km_digest *digest)
 {
 	uint32_t level;
 	int err;
@@ -486,15 +500,67 @@ int km_view_fold(struct km_view *view, uint32_t agent_idx, const struct km_diges
 	return 0;
 }
 
-void km_view_note_cached(struct km_view *view, uint32_t agent_idx, enum km_cache_level level,
-			 struct km_key key, bool present)
+/* Room for what @change[0..nr) make of the digest folded last, and its lines on their way. */
+static int prepare_log(struct km_view *view, uint32_t agent_idx, const struct km_change *change,
+		       uint32_t nr)
 {
-	if (view->gen[level][key.id] != key.gen) /* V3 */
-		return;
-	if (present)
-		set_cached(view, level, key.id, agent_idx);
+	uint32_t at[KM_CACHE_LEVEL_NR], most[KM_CACHE_LEVEL_NR], level, i;
+	int err;
+
+	for (level = 0; level < KM_CACHE_LEVEL_NR; level++)
+		at[level] = most[level] = view->folded_nr[level][agent_idx];
+	for (i = 0; i < nr; i++) {
+		level = change[i].level;
+		at[level] += change[i].present ? 1u : -1u;
+		most[level] = (uint32_t)km_max_u64(most[level], at[level]);
+		km_view_prefetch(view, level, change[i].key.id, agent_idx);
+		if (!change[i].present)
+			__builtin_prefetch(&view->folded[level][agent_idx][change[i].place], 1);
+	}
+	for (level = 0; level < KM_CACHE_LEVEL_NR; level++) {
+		err = fold_grow(view, agent_idx, level, most[level]);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* One after the other, as the cache made them, so that V5 holds after each. */
+static int fold_log(struct km_view *view, uint32_t agent_idx, const struct km_change *change,
+		    uint32_t nr)
+{
+	const struct km_change *const end = change + nr;
+	const int err = prepare_log(view, agent_idx, change, nr);
+	struct km_key *mine;
+	uint32_t *mine_nr;
+
+	for (; !err && change < end; change++) {
+		mine = view->folded[change->level][agent_idx];
+		mine_nr = &view->folded_nr[change->level][agent_idx];
+		if (change->present) {
+			mine[(*mine_nr)++] = change->key;
+		} else {
+			KM_BUG_ON(change->place >= *mine_nr);
+			mine[change->place] = mine[--*mine_nr];
+		}
+		km_view_note_cached(view, agent_idx, change->level, change->key, change->present);
+	}
+	return err;
+}
+
+int km_view_fold(struct km_view *view, uint32_t agent_idx, const struct km_digest *digest)
+{
+	const uint64_t behind = digest->version - view->folded_version[agent_idx];
+	int err;
+
+	if (digest->log_nr && behind <= digest->log_nr) /* D1 */
+		err = fold_log(view, agent_idx, &digest->log[digest->log_nr - behind],
+			       (uint32_t)behind);
 	else
-		clear_cached(view, level, key.id, agent_idx);
+		err = fold_all(view, agent_idx, digest);
+	if (!err)
+		view->folded_version[agent_idx] = digest->version;
+	return err;
 }
 
 void km_view_note_future(struct km_view *view, uint32_t agent_idx, enum km_cache_level level,

@@ -107,6 +107,7 @@ struct km_view {
 	uint64_t *future[KM_CACHE_LEVEL_NR]; /* [cap][word_nr] cached once all queued is served */
 
 	/* per agent: the digest folded last, to tell what is new in the next */
+	uint64_t *folded_version; /* [agent_nr] */
 	struct km_key **folded[KM_CACHE_LEVEL_NR];
 	uint32_t *folded_nr[KM_CACHE_LEVEL_NR], *folded_cap[KM_CACHE_LEVEL_NR];
 	uint64_t *fold_mark[KM_CACHE_LEVEL_NR]; /* [cap] the last fold in which the id was new */
@@ -153,9 +154,11 @@ void km_view_set_end(struct km_view *view, uint32_t agent_idx, uint64_t end_ns);
 /**
  * km_view_fold() - take over @agent_idx's digest: each key once, and V5.
  *
- * Compares it with the one before place by place, which costs little where most
- * keys keep their places, as a cache's do. Allocates only when a digest is longer
- * than any before from this agent; keeps the old digest when that fails.
+ * Costs what changed, where the digest's log reaches back to the version folded
+ * last (D1 in cache/digest.h). Else compares it with the one before place by place,
+ * which costs little where most keys keep their places, as a cache's do. Allocates
+ * only when more is cached than ever before on this agent; keeps the old digest
+ * when that fails.
  * Return: 0; -ENOMEM.
  */
 int km_view_fold(struct km_view *view, uint32_t agent_idx,

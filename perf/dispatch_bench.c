@@ -82,7 +82,8 @@ static uint64_t bytes_of(const struct km_bench_dispatch_cfg *cfg)
 	objs = w.obj_cap;
 	keys = cfg->cached_nr * (1 + km_min_u64(rules, 1 + objs / cfg->cached_nr));
 	/* rings, lanes and summaries; digest, its folded copy, the naive table */
-	per_agent = 4096 + 64ull * window_of(cfg) + keys * (8 + 16 + 40) + cfg->cached_nr * 8ull;
+	per_agent = 4096 + 64ull * window_of(cfg) + KM_CACHE_LOG_NR * sizeof(struct km_change) +
+		    keys * (8 + 16 + 40) + cfg->cached_nr * 8ull;
 	return km_view_bytes(cfg->agent_nr, cfg->type_nr + 2, w.obj_cap) + agents * per_agent +
 	       agents * cfg->depth * sizeof(struct km_req) +
 	       cfg->type_nr * (sizeof(struct km_type) + 64) + (64ull << 20);

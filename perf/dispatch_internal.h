@@ -59,8 +59,9 @@ struct bench_play {
 	uint32_t *busy, busy_nr; /* heap by end_ns */
 	uint32_t *idle, idle_nr, *idle_at; /* in any order; where each stands */
 	uint32_t idle_turn;
-	uint32_t *stamp, stamp_nr; /* [obj_cap] last digest that had the object */
-	uint64_t version;
+	/* by id: what is cached now, where it is stamp_nr */
+	uint32_t *stamp[KM_CACHE_LEVEL_NR], stamp_nr;
+	struct km_digest made; /* the next one, with room for all */
 	struct km_rand rand;
 	pthread_t thread;
 	int start_err;

@@ -104,80 +104,102 @@ static void cache_type(struct bench_play *p, uint32_t agent_idx, const struct km
 	cache_of(p, agent_idx)[agent->next_out++ % agent->cached_nr] = type;
 }
 
-/* Mark the rule objects of the cached types with stamp_nr. Return: how many. */
-static uint32_t mark_objs(struct bench_play *p, uint32_t agent_idx)
+/* Mark the cached types and their rule objects with stamp_nr. */
+static void mark_cached(struct bench_play *p, uint32_t agent_idx)
 {
 	const struct km_type **cache = cache_of(p, agent_idx);
-	const uint32_t rule_nr = p->est->rule_nr;
-	uint32_t i, r, nr = 0;
+	uint32_t i, r;
 
 	p->stamp_nr++;
 	for (i = 0; i < p->agent[agent_idx].cached_nr; i++) {
-		for (r = 0; r < rule_nr; r++) {
-			nr += p->stamp[cache[i]->rule[r].id] != p->stamp_nr;
-			p->stamp[cache[i]->rule[r].id] = p->stamp_nr;
-		}
+		p->stamp[KM_CACHE_TOP][cache[i]->key.id] = p->stamp_nr;
+		for (r = 0; r < p->est->rule_nr; r++)
+			p->stamp[KM_CACHE_RULE][cache[i]->rule[r].id] = p->stamp_nr;
 	}
-	return nr;
 }
 
-/*
- * List the marked objects as a cache does: what was in the last digest stays at its
- * place, what is new takes the places of what left, the last ones fill the rest.
- * @keys: room for as many as the last digest and this one have.
- */
-static void list_objs(struct bench_play *p, uint32_t agent_idx, struct km_key *keys)
+static void note_change(struct km_digest *d, enum km_cache_level level, struct km_key key,
+			uint32_t place, bool present)
 {
-	const struct km_digest *last = p->agent[agent_idx].digest;
-	const struct km_type **cache = cache_of(p, agent_idx);
-	uint32_t i, r, nr = last ? last->nr[KM_CACHE_RULE] : 0, vacant = 0;
+	d->log[d->log_nr++] = (struct km_change){ key, place, level, present };
+	d->version++;
+}
 
-	for (i = 0; i < nr; i++) {
-		keys[i] = last->keys[KM_CACHE_RULE][i];
-		if (p->stamp[keys[i].id] == p->stamp_nr)
-			p->stamp[keys[i].id] = 0; /* listed */
-		else
-			keys[i].gen = 0; /* vacant */
-	}
-	for (i = 0; i < p->agent[agent_idx].cached_nr; i++) {
-		for (r = 0; r < p->est->rule_nr; r++) {
-			if (p->stamp[cache[i]->rule[r].id] != p->stamp_nr)
-				continue;
-			p->stamp[cache[i]->rule[r].id] = 0;
-			while (vacant < nr && keys[vacant].gen)
-				vacant++;
-			keys[vacant] = cache[i]->rule[r];
-			nr = (uint32_t)km_max_u64(nr, vacant + 1ul);
+/* What is not marked leaves, as from a cache; the mark of what stays goes. */
+static void drop_unmarked(struct bench_play *p, struct km_digest *d, enum km_cache_level level)
+{
+	struct km_key *keys = d->keys[level];
+	uint32_t i = 0;
+
+	while (i < d->nr[level]) {
+		if (p->stamp[level][keys[i].id] == p->stamp_nr) {
+			p->stamp[level][keys[i++].id] = 0;
+			continue;
 		}
+		note_change(d, level, keys[i], i, false);
+		keys[i] = keys[--d->nr[level]];
 	}
-	for (; vacant < nr; vacant++)
-		if (!keys[vacant].gen)
-			keys[vacant--] = keys[--nr];
+}
+
+static void add_marked(struct bench_play *p, struct km_digest *d, enum km_cache_level level,
+		       struct km_key key)
+{
+	if (p->stamp[level][key.id] != p->stamp_nr)
+		return;
+	p->stamp[level][key.id] = 0;
+	note_change(d, level, key, d->nr[level], true);
+	d->keys[level][d->nr[level]++] = key;
+}
+
+/* From the digest before to what is cached now: a type goes before its rule objects, and comes after. */
+static void change_digest(struct bench_play *p, uint32_t agent_idx, struct km_digest *d)
+{
+	const struct km_type **cache = cache_of(p, agent_idx);
+	const uint32_t nr = p->agent[agent_idx].cached_nr;
+	uint32_t i, r;
+
+	mark_cached(p, agent_idx);
+	drop_unmarked(p, d, KM_CACHE_TOP);
+	drop_unmarked(p, d, KM_CACHE_RULE);
+	for (i = 0; i < nr; i++)
+		for (r = 0; r < p->est->rule_nr; r++)
+			add_marked(p, d, KM_CACHE_RULE, cache[i]->rule[r]);
+	for (i = 0; i < nr; i++)
+		add_marked(p, d, KM_CACHE_TOP, cache[i]->key);
+}
+
+/* All that @from says, into @to, which has room for it. */
+static void copy_digest(struct km_digest *to, const struct km_digest *from)
+{
+	uint32_t level;
+
+	to->version = from->version;
+	to->log_nr = (uint32_t)km_min_u64(from->log_nr, KM_CACHE_LOG_NR);
+	memcpy(to->log, from->log + from->log_nr - to->log_nr, to->log_nr * sizeof(*to->log));
+	for (level = 0; level < KM_CACHE_LEVEL_NR; level++) {
+		to->nr[level] = from->nr[level];
+		memcpy(to->keys[level], from->keys[level], to->nr[level] * sizeof(struct km_key));
+	}
 }
 
 static int publish(struct bench_play *p, uint32_t agent_idx)
 {
 	struct bench_agent *agent = &p->agent[agent_idx];
-	const struct km_type **cache = cache_of(p, agent_idx);
-	const uint32_t nr = mark_objs(p, agent_idx);
-	const uint32_t last_nr = agent->digest ? agent->digest->nr[KM_CACHE_RULE] : 0;
-	struct km_digest *digest;
-	struct km_key *keys;
-	uint32_t i;
+	struct km_digest *made = &p->made, *digest;
 
-	digest = malloc(sizeof(*digest) +
-			(agent->cached_nr + km_max_u64(nr, last_nr)) * sizeof(*keys));
+	if (agent->digest)
+		copy_digest(made, agent->digest);
+	else
+		made->version = made->log_nr = made->nr[KM_CACHE_TOP] = made->nr[KM_CACHE_RULE] = 0;
+	change_digest(p, agent_idx, made);
+	digest = malloc(sizeof(*digest) + KM_CACHE_LOG_NR * sizeof(*made->log) +
+			(made->nr[KM_CACHE_TOP] + made->nr[KM_CACHE_RULE]) * sizeof(struct km_key));
 	if (!digest)
 		return -ENOMEM;
-	*digest = (struct km_digest){ .version = ++p->version };
-	keys = (struct km_key *)(digest + 1);
-	digest->keys[KM_CACHE_TOP] = keys;
-	digest->nr[KM_CACHE_TOP] = agent->cached_nr;
-	for (i = 0; i < agent->cached_nr; i++)
-		keys[i] = cache[i]->key;
-	digest->keys[KM_CACHE_RULE] = keys + agent->cached_nr;
-	digest->nr[KM_CACHE_RULE] = nr;
-	list_objs(p, agent_idx, keys + agent->cached_nr);
+	digest->log = (struct km_change *)(digest + 1);
+	digest->keys[KM_CACHE_TOP] = (struct km_key *)(digest->log + KM_CACHE_LOG_NR);
+	digest->keys[KM_CACHE_RULE] = digest->keys[KM_CACHE_TOP] + made->nr[KM_CACHE_TOP];
+	copy_digest(digest, made);
 	agent->digest = digest;
 	km_stage_publish(p->stage, agent_idx, digest);
 	return 0;
@@ -191,10 +213,11 @@ static uint64_t service_ns(struct bench_play *p, uint32_t agent_idx, const struc
 
 	if (has_type(p, agent_idx, type))
 		return p->est->type_hit_ns[type->key.id];
-	mark_objs(p, agent_idx);
+	mark_cached(p, agent_idx);
 	for (r = 0; r < p->est->rule_nr; r++)
-		ns += p->stamp[type->rule[r].id] == p->stamp_nr ? p->est->rule_hit_ns[r]
-								: p->est->rule_miss_ns[r];
+		ns += p->stamp[KM_CACHE_RULE][type->rule[r].id] == p->stamp_nr
+			      ? p->est->rule_hit_ns[r]
+			      : p->est->rule_miss_ns[r];
 	return ns;
 }
 
@@ -343,6 +366,25 @@ static void *play_main(void *arg)
 
 /* ---- for the bench ---------------------------------------------------------------------- */
 
+/* Room for the longest digest, and for each of its keys to come and to go. */
+static int init_made(struct bench_play *p, uint32_t obj_cap)
+{
+	const uint32_t cap[] = { p->cfg->type_nr + 2, obj_cap };
+	const uint32_t key_nr = p->cfg->cached_nr + obj_cap;
+	struct km_digest *made = &p->made;
+	uint32_t level;
+
+	for (level = 0; level < KM_CACHE_LEVEL_NR; level++)
+		p->stamp[level] = calloc(cap[level], sizeof(*p->stamp[level]));
+	made->log = calloc(KM_CACHE_LOG_NR + 2ul * key_nr, sizeof(*made->log));
+	made->keys[KM_CACHE_TOP] = calloc(key_nr, sizeof(struct km_key));
+	if (!p->stamp[KM_CACHE_TOP] || !p->stamp[KM_CACHE_RULE] || !made->log ||
+	    !made->keys[KM_CACHE_TOP])
+		return -ENOMEM;
+	made->keys[KM_CACHE_RULE] = made->keys[KM_CACHE_TOP] + p->cfg->cached_nr;
+	return 0;
+}
+
 int bench_play_init(struct bench_play *p, const struct km_bench_dispatch_cfg *cfg,
 		    struct km_stage *stage, const struct km_estimates *est, uint32_t obj_cap,
 		    uint32_t in_flight)
@@ -360,8 +402,7 @@ int bench_play_init(struct bench_play *p, const struct km_bench_dispatch_cfg *cf
 	p->busy = calloc(nr, sizeof(*p->busy));
 	p->idle = calloc(nr, sizeof(*p->idle));
 	p->idle_at = calloc(nr, sizeof(*p->idle_at));
-	p->stamp = calloc(obj_cap, sizeof(*p->stamp));
-	if (!p->cached || !p->agent || !p->busy || !p->idle || !p->idle_at || !p->stamp)
+	if (!p->cached || !p->agent || !p->busy || !p->idle || !p->idle_at || init_made(p, obj_cap))
 		return -ENOMEM;
 	for (i = 0; i < cfg->agent_nr; i++)
 		add_idle(p, i);
@@ -372,7 +413,10 @@ void bench_play_fini(struct bench_play *p)
 {
 	if (p->done.slots)
 		km_spsc_fini(&p->done);
-	free(p->stamp);
+	free(p->made.keys[KM_CACHE_TOP]);
+	free(p->made.log);
+	free(p->stamp[KM_CACHE_RULE]);
+	free(p->stamp[KM_CACHE_TOP]);
 	free(p->idle_at);
 	free(p->idle);
 	free(p->busy);

@@ -242,10 +242,15 @@ static int run_publish(struct km_bench_env *env, uint32_t key_nr, double share,
 
 /* ---- folding --------------------------------------------------------------------- */
 
+enum { BY_KEYS, BY_LOG, WAY_NR };
+
+/* Each way has its view and its turns; the digests are the same, but for the log. */
 struct fold_bed {
-	struct km_view *view;
+	struct km_view *view[WAY_NR];
 	struct km_digest *digest[FOLDER_NR][2];
-	uint32_t key_nr, cap[KM_CACHE_LEVEL_NR], turn;
+	struct km_change *log[FOLDER_NR][2]; /* from the one before, however often that was */
+	uint32_t log_nr;
+	uint32_t key_nr, cap[KM_CACHE_LEVEL_NR], turn[WAY_NR];
 };
 
 static uint64_t sum_keys(const struct km_digest *digest)
@@ -273,22 +278,37 @@ static uint32_t sum_both(void *ctx, uint32_t nr)
 }
 
 /* Each agent's two digests in turn. */
-static uint32_t fold(void *ctx, uint32_t nr)
+static uint32_t fold(struct fold_bed *bed, uint32_t nr, uint32_t way)
 {
-	struct fold_bed *bed = ctx;
 	uint32_t i, agent, done = 0;
+	struct km_digest *digest;
 
-	for (i = 0; i < nr; i++, bed->turn++) {
-		agent = bed->turn % FOLDER_NR;
-		done += !km_view_fold(bed->view, agent,
-				      bed->digest[agent][bed->turn / FOLDER_NR % 2]);
+	for (i = 0; i < nr; i++, bed->turn[way]++) {
+		agent = bed->turn[way] % FOLDER_NR;
+		digest = bed->digest[agent][bed->turn[way] / FOLDER_NR % 2];
+		digest->log = bed->log[agent][bed->turn[way] / FOLDER_NR % 2];
+		/* The first one has none before it. */
+		digest->log_nr = way == BY_LOG && bed->turn[way] >= FOLDER_NR ? bed->log_nr : 0;
+		digest->version = bed->view[way]->folded_version[agent] + digest->log_nr;
+		done += !km_view_fold(bed->view[way], agent, digest);
 	}
 	return done;
 }
 
+static uint32_t fold_keys(void *ctx, uint32_t nr)
+{
+	return fold(ctx, nr, BY_KEYS);
+}
+
+static uint32_t fold_log(void *ctx, uint32_t nr)
+{
+	return fold(ctx, nr, BY_LOG);
+}
+
 static const struct km_bench_contestant folders[] = {
 	{ "sum of both", sum_both, NULL, FOLDER_NR, -1 },
-	{ "fold", fold, NULL, FOLDER_NR, 0 },
+	{ "fold, by keys", fold_keys, NULL, FOLDER_NR, 0 },
+	{ "fold, by log", fold_log, NULL, FOLDER_NR, 0 },
 };
 
 /*
@@ -296,7 +316,7 @@ static const struct km_bench_contestant folders[] = {
  * place of the one it replaces, as a cache lists them.
  */
 static struct km_digest *make_digest(struct fold_bed *bed, uint32_t *const order[],
-				     uint32_t percent, uint64_t version)
+				     uint32_t percent)
 {
 	const uint32_t nr[] = { bed->key_nr / TYPE_SHARE, bed->key_nr - bed->key_nr / TYPE_SHARE };
 	struct km_digest *digest = malloc(sizeof(*digest) + bed->key_nr * sizeof(struct km_key));
@@ -307,7 +327,6 @@ static struct km_digest *make_digest(struct fold_bed *bed, uint32_t *const order
 	if (!digest)
 		return NULL;
 	key = (struct km_key *)(digest + 1);
-	digest->version = version;
 	for (level = 0; level < KM_CACHE_LEVEL_NR; level++) {
 		digest->nr[level] = nr[level];
 		digest->keys[level] = key;
@@ -318,6 +337,27 @@ static struct km_digest *make_digest(struct fold_bed *bed, uint32_t *const order
 		}
 	}
 	return digest;
+}
+
+/* What differs from @from in @to: the new key comes, the old one goes and it takes the place. */
+static struct km_change *make_log(struct fold_bed *bed, const struct km_digest *from,
+				  const struct km_digest *to)
+{
+	struct km_change *log = malloc((2ul * bed->key_nr + 1) * sizeof(*log));
+	uint32_t level, i;
+
+	bed->log_nr = 0;
+	for (level = 0; log && level < KM_CACHE_LEVEL_NR; level++) {
+		for (i = 0; i < to->nr[level]; i++) {
+			if (to->keys[level][i].id == from->keys[level][i].id)
+				continue;
+			log[bed->log_nr++] = (struct km_change){ to->keys[level][i], to->nr[level],
+								 level, true };
+			log[bed->log_nr++] =
+				(struct km_change){ from->keys[level][i], i, level, false };
+		}
+	}
+	return log;
 }
 
 static void shuffle(uint32_t *order, uint32_t nr, struct km_rand *rand)
@@ -332,6 +372,20 @@ static void shuffle(uint32_t *order, uint32_t nr, struct km_rand *rand)
 		order[i - 1] = order[k];
 		order[k] = swap;
 	}
+}
+
+static int make_pair(struct fold_bed *bed, uint32_t agent, uint32_t *const order[],
+		     uint32_t percent)
+{
+	struct km_digest **pair = bed->digest[agent];
+
+	pair[0] = make_digest(bed, order, 0);
+	pair[1] = make_digest(bed, order, percent);
+	if (!pair[0] || !pair[1])
+		return -ENOMEM;
+	bed->log[agent][0] = make_log(bed, pair[1], pair[0]);
+	bed->log[agent][1] = make_log(bed, pair[0], pair[1]);
+	return bed->log[agent][0] && bed->log[agent][1] ? 0 : -ENOMEM;
 }
 
 /* The second digest of each agent differs from the first in @percent of its keys. */
@@ -350,11 +404,7 @@ static int make_digests(struct fold_bed *bed, uint32_t percent, uint64_t seed)
 		if (!order[0] || !order[1])
 			err = -ENOMEM;
 		else
-			bed->digest[agent][0] = make_digest(bed, order, 0, 1);
-		if (!err)
-			bed->digest[agent][1] = make_digest(bed, order, percent, 2);
-		if (!bed->digest[agent][0] || !bed->digest[agent][1])
-			err = -ENOMEM;
+			err = make_pair(bed, agent, order, percent);
 	}
 	free(order[0]);
 	free(order[1]);
@@ -362,9 +412,10 @@ static int make_digests(struct fold_bed *bed, uint32_t percent, uint64_t seed)
 }
 
 /* The view's bits of each folder are those of the digest it folded last, and no more. */
-static bool view_is_right(const struct fold_bed *bed)
+static bool view_is_right(const struct fold_bed *bed, uint32_t way)
 {
-	const uint32_t last = bed->turn - 1;
+	const struct km_view *view = bed->view[way];
+	const uint32_t last = bed->turn[way] - 1;
 	uint32_t agent, level, i, nr, found;
 
 	for (agent = 0; agent < FOLDER_NR; agent++) {
@@ -373,9 +424,9 @@ static bool view_is_right(const struct fold_bed *bed)
 
 		for (level = 0; level < KM_CACHE_LEVEL_NR; level++) {
 			for (i = 0, nr = 0; i < bed->cap[level]; i++)
-				nr += km_view_cached(bed->view, level, i, agent);
+				nr += km_view_cached(view, level, i, agent);
 			for (i = 0, found = 0; i < digest->nr[level]; i++)
-				found += km_view_cached(bed->view, level, digest->keys[level][i].id,
+				found += km_view_cached(view, level, digest->keys[level][i].id,
 							agent);
 			if (nr != found || found != digest->nr[level])
 				return false;
@@ -387,24 +438,29 @@ static bool view_is_right(const struct fold_bed *bed)
 static int open_fold(struct fold_bed *bed, uint32_t percent, uint64_t seed)
 {
 	struct km_view_cfg cfg = { .agent_nr = AGENT_NR, .rule_nr = 1, .count_serving = true };
-	int err;
+	uint32_t way;
+	int err = 0;
 
 	/* Four times as many ids as keys: agents share some. */
 	cfg.type_cap = bed->cap[KM_CACHE_TOP] = 4 * (bed->key_nr / TYPE_SHARE);
 	cfg.rule_obj_cap = bed->cap[KM_CACHE_RULE] = 4 * (bed->key_nr - bed->key_nr / TYPE_SHARE);
-	err = km_view_create(&bed->view, &cfg);
+	for (way = 0; way < WAY_NR && !err; way++)
+		err = km_view_create(&bed->view[way], &cfg);
 	return err ? err : make_digests(bed, percent, seed);
 }
 
 static void close_fold(struct fold_bed *bed)
 {
-	uint32_t i;
+	uint32_t i, k;
 
 	for (i = 0; i < FOLDER_NR; i++) {
-		free(bed->digest[i][0]);
-		free(bed->digest[i][1]);
+		for (k = 0; k < 2; k++) {
+			free(bed->digest[i][k]);
+			free(bed->log[i][k]);
+		}
 	}
-	km_view_destroy(bed->view);
+	for (k = 0; k < WAY_NR; k++)
+		km_view_destroy(bed->view[k]);
 }
 
 static int run_fold(struct km_bench_env *env, uint32_t key_nr, uint32_t percent, double share,
@@ -419,7 +475,7 @@ static int run_fold(struct km_bench_env *env, uint32_t key_nr, uint32_t percent,
 	if (!err)
 		err = km_bench_contest(env, folders, KM_ARRAY_NR(folders), &bed, SAMPLE_NR, share,
 				       times, diag);
-	if (!err && !view_is_right(&bed))
+	if (!err && (!view_is_right(&bed, BY_KEYS) || !view_is_right(&bed, BY_LOG)))
 		err = km_diag_set(diag, -EIO, NULL, 0, 0, "a view is not what was folded into it");
 	for (i = 0; i < KM_ARRAY_NR(folders) && !err; i++) {
 		row.nr = 0;

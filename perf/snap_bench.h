@@ -8,8 +8,9 @@
  *   publishing	an agent's digest of so many keys: listing a real cache; exchanging
  *		the pointer and retiring the one before
  *   folding	a digest into the dispatcher's view of 64 agents, by its size and by
- *		the share of its keys that changed; beside a plain sum over the keys of
- *		the old and the new digest
+ *		the share of its keys that changed: by comparing all keys, and by a log
+ *		that reaches back, of whatever length; beside a plain sum over the keys
+ *		of the old and the new digest
  * and across two CPUs the age of what a reader sees: from the clock reading before
  * the publication to the one after the first look that finds it, by a reader that
  * does nothing else; beside the round trip of one line, by which rounds are sorted into

@@ -112,7 +112,7 @@ def rules_are_held_against_sums_of_what_they_read():
 def snapshots_are_read_listed_folded_and_seen():
     doc, _ = run_json("bench", "snap", "--seconds", "0.05", "--keys", "16,100", "--changed", "0,50")
     results = doc["results"]
-    folds = [(r["keys"], r["changed_percent"]) for r in results if r["what"] == "fold"]
+    folds = [(r["keys"], r["changed_percent"]) for r in results if r["what"] == "fold, by log"]
     assert folds == [(16, 0), (16, 50), (100, 0), (100, 50)], folds
     ages = [r for r in results if "age_ns" in r]
     assert ages or "skipped_because" in results[-1], results[-1]
