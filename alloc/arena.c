@@ -347,7 +347,10 @@ void km_arena_destroy(struct km_arena *arena)
 
 static int arena_flags(const struct km_arena *arena, size_t align)
 {
-	return MALLOCX_ALIGN(align) | MALLOCX_ARENA(arena->idx) | MALLOCX_TCACHE_NONE;
+	/* As MALLOCX_ARENA() does, whose shift is out of an int's bounds from number 2047 on. */
+	const int number = (int)((arena->idx + 1) << 20);
+
+	return MALLOCX_ALIGN(align) | number | MALLOCX_TCACHE_NONE;
 }
 
 static size_t wanted_align(size_t bytes, size_t align)
