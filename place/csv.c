@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "place/csv_internal.h"
+#include "place/csv.h"
 
 #include <errno.h>
 #include <fcntl.h>

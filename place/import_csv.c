@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "place/csv_internal.h"
+#include "place/csv.h"
 #include "place/zone_internal.h"
 
 #define SAMPLE_NAME "vm-batched-union.csv.gz"

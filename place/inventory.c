@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "place/csv_internal.h"
+#include "place/csv.h"
 
 #define HEALTH "health"
 #define SERVER_CAP_MIN 1024

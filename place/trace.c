@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "place/csv_internal.h"
+#include "place/csv.h"
 
 enum column { COL_AT, COL_OP, COL_VM, COL_TENANT, COL_BATCH, COL_RES, COL_TRAIT };
 

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 
 #include "lib/rand.h"
-#include "place/csv_internal.h"
+#include "place/csv.h"
 
 static const char *const column_name[] = {
 	[ZONE_SHAPE] = "shape",	  [ZONE_PRIORITY] = "priority", [ZONE_SIZE] = "size",

@@ -10,9 +10,14 @@ wait plus processing within 15 %.
 The run's threads must not wait for CPUs: use a machine that does nothing else, and services
 well above a thread's wake-up (tens of microseconds): many servers (--servers), small caches
 (--cache). Where the client and the dispatcher have no core besides the agents', --realtime
-(as root) gives these two, which need microseconds a request, priority over the agents.
+(as root) gives these two, which need microseconds a request, priority over the agents, and
+the agents priority over the rest of the machine.
+
+"queueing" is the wait that Lindley's recursion gives of the run's own arrivals, order and service
+times (--requests-out); the rest of the run's waits are hand-overs between threads.
 """
 import argparse
+import csv
 import json
 import os
 import statistics
@@ -33,12 +38,14 @@ def kamino(args, *command):
 
 
 def prefer_client_and_dispatcher(pid):
-    """Of a run: its first thread is the client."""
+    """Of a run, whose first thread is the client: before the agents, who are before all else."""
     for tid in os.listdir("/proc/%d/task" % pid):
         try:
             with open("/proc/%d/task/%s/comm" % (pid, tid), encoding="utf-8") as comm:
-                if int(tid) == pid or "dispatch" in comm.read():
-                    os.sched_setscheduler(int(tid), os.SCHED_FIFO, os.sched_param(1))
+                name = comm.read()
+            priority = 2 if int(tid) == pid or "dispatch" in name else 1 if "agent" in name else 0
+            if priority:  # and threads that these create start as any other
+                os.sched_setscheduler(int(tid), os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(priority))
         except (FileNotFoundError, ProcessLookupError):
             pass  # it ended meanwhile
 
@@ -64,24 +71,40 @@ def make_trace(args, folder):
     return ("--trace", trace, "--inventory", inventory)
 
 
+def queueing_us(path):
+    """Mean wait by Lindley's recursion: each request starts when it comes or its agent is free, at once."""
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = [r for r in csv.DictReader(file) if r["start_ns"]]
+    rows.sort(key=lambda r: int(r["start_ns"]))
+    free, waits = {}, []
+    for r in rows:
+        due = int(r["due_ns"])
+        start = max(due, free.get(r["agent"], 0))
+        free[r["agent"]] = start + int(r["end_ns"]) - int(r["start_ns"])
+        if r["measured"] == "1":
+            waits.append(start - due)
+    return statistics.fmean(waits) / 1000
+
+
 def one_pair(args, zone, policy, folder):
-    costs = os.path.join(folder, "costs")
+    costs, requests = os.path.join(folder, "costs"), os.path.join(folder, "requests.csv")
     common = (*zone, "--policy", policy, "--agents", str(args.agents), "--seed", str(args.seed))
     run = json.loads(kamino_run(args, *common, "--load", str(args.load), "--cache", args.cache,
-                            "--warmup", str(args.warmup), "--record-costs", costs, "--json"))
+                            "--warmup", str(args.warmup), "--record-costs", costs, "--requests-out", requests,
+                                "--json"))
     params = run["params"]
     sim = json.loads(kamino(args, "sim", *common, "--costs", costs, "--warmup", str(args.warmup),
                             "--set", "age_s=0", "--idle-lag", "256", "--estimate-period", "20ms",
                             "--compress", repr(params["compress"]), "--cache", "%dB" % params["cache_bytes"],
                             "--json"))
-    return run["results"][0], sim["results"][0], run["host"]
+    return run["results"][0], sim["results"][0], queueing_us(requests), run["host"]
 
 
-def row_of(run, sim):
+def row_of(run, sim, queueing):
     times = [(r["wait_us"]["mean"], r["processing_us"]["mean"]) for r in (run, sim)]
     hits = [100 * r["top_hit_rate"] for r in (run, sim)]
     return {"top_hit_pct": hits, "wait_us": [t[0] for t in times], "processing_us": [t[1] for t in times],
-            "latency_ratio": sum(times[1]) / sum(times[0]), "hits_off_points": hits[1] - hits[0],
+            "queueing_us": queueing, "latency_ratio": sum(times[1]) / sum(times[0]), "hits_off_points": hits[1] - hits[0],
             "busy": run.get("busy")}
 
 
@@ -105,13 +128,13 @@ def main():
         zone = make_trace(args, folder)
         for turn in range(args.repeat):
             for policy in args.policy.split(","):
-                run, sim, host = one_pair(args, zone, policy, folder)
-                results.append({"policy": policy, "turn": turn, **row_of(run, sim)})
+                *pair, host = one_pair(args, zone, policy, folder)
+                results.append({"policy": policy, "turn": turn, **row_of(*pair)})
                 if not args.json:
                     r = results[-1]
-                    print("%-17s hits %6.2f / %6.2f %%   wait %9.1f / %9.1f us   processing %8.1f / %8.1f us   sum %5.3f"
-                          % (policy, *r["top_hit_pct"], *r["wait_us"], *r["processing_us"], r["latency_ratio"]),
-                          flush=True)
+                    print("%-14s hits %6.2f / %6.2f %%  wait %7.1f / %7.1f (queueing %7.1f)  processing %6.1f / %6.1f us"
+                          "  sum %5.3f" % (policy, *r["top_hit_pct"], *r["wait_us"], r["queueing_us"],
+                                           *r["processing_us"], r["latency_ratio"]), flush=True)
     if args.json:
         json.dump({"schema": "kamino/1", "command": "validate-sim", "host": host,
                    "params": {k: v for k, v in vars(args).items() if k not in ("kamino", "json")},

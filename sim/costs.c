@@ -311,6 +311,16 @@ uint64_t km_cost_build(const struct km_costs *costs, const struct km_cost_type *
 	return with_noise(costs, ct->build_ns, noise);
 }
 
+uint64_t km_cost_handover(const struct km_costs *costs, enum km_handover what, bool asks,
+			  uint32_t noise)
+{
+	const struct km_cost_draw *draw = &costs->handover[asks][what];
+
+	if (!draw->mean_ns)
+		return 0;
+	return draw_ns(draw, noise_of(noise, 2 * KM_RULES_MAX + 1 + what));
+}
+
 /* ---- recorded -------------------------------------------------------------- */
 
 static int by_hash(const void *a, const void *b)
@@ -342,6 +352,17 @@ uint64_t km_costs_rule_bytes(const struct km_costs *costs, uint32_t rule_idx)
 uint64_t km_costs_top_bytes(const struct km_costs *costs)
 {
 	return costs->top_bytes;
+}
+
+bool km_costs_hand_over(const struct km_costs *costs)
+{
+	uint32_t i;
+
+	/* Either both kinds of queue have a distribution or none has: see finish(). */
+	for (i = 0; i < KM_HANDOVER_NR; i++)
+		if (costs->handover[0][i].mean_ns)
+			return true;
+	return false;
 }
 
 void km_cost_type_fill(const struct km_costs *costs, const struct km_type *type,

@@ -48,6 +48,15 @@ struct km_cost_dist {
 
 struct km_costs;
 
+/* Where a request waits for the runtime's threads and not for other requests. */
+enum km_handover {
+	KM_HANDOVER_IDLE, /* from its arrival to its start on an agent that was idle by then */
+	/* from an end to the start of the next that waited; by how long the others slept meanwhile */
+	KM_HANDOVER_AFTER_HIT,
+	KM_HANDOVER_AFTER_MISS,
+	KM_HANDOVER_NR,
+};
+
 /* Of so many types a profile must know half, or it is another trace's. */
 #define KM_SIM_PROFILE_TYPES 64
 
@@ -90,6 +99,9 @@ uint64_t km_costs_rule_bytes(const struct km_costs *costs, uint32_t rule_idx);
 /** km_costs_top_bytes() - the same of a consolidated result. */
 uint64_t km_costs_top_bytes(const struct km_costs *costs);
 
+/** km_costs_hand_over() - whether a profile says what km_cost_handover() asks for. */
+bool km_costs_hand_over(const struct km_costs *costs);
+
 /* What one simulation keeps of each type, by type id. */
 struct km_cost_type {
 	uint32_t gen; /* 0 = not filled */
@@ -123,6 +135,16 @@ uint64_t km_cost_rule_miss(const struct km_costs *costs, const uint64_t *miss_ns
 /** km_cost_build() - consolidation, choice and commit after a top-level miss. */
 uint64_t km_cost_build(const struct km_costs *costs, const struct km_cost_type *ct, uint32_t noise);
 
+/**
+ * km_cost_handover() - time that passes before a start besides service and queueing.
+ * @asks: whether an agent asks the dispatcher for each request (queues that are
+ *	shared or stolen from), as recorded; what was recorded of the other kind
+ *	stands in where only that was.
+ * Return: nanoseconds; 0 for drawn costs and for profiles that do not say.
+ */
+uint64_t km_cost_handover(const struct km_costs *costs, enum km_handover what, bool asks,
+			  uint32_t noise);
+
 /* ---- recording ------------------------------------------------------------- */
 
 /*
@@ -143,6 +165,13 @@ void km_cost_recorder_name(struct km_cost_recorder *rec, uint32_t id, uint64_t h
 
 /** km_cost_recorder_add() - one sample; ids out of bounds and unnamed types are ignored. */
 void km_cost_recorder_add(struct km_cost_recorder *rec, uint64_t sample);
+
+/**
+ * km_cost_recorder_handover() - one hand-over of a measured request; see km_cost_handover().
+ * Context: a thread of its own; it may run beside km_cost_recorder_add().
+ */
+void km_cost_recorder_handover(struct km_cost_recorder *rec, enum km_handover what, bool asks,
+			       uint64_t ns);
 
 /**
  * km_cost_recorder_measured() - whether samples to come are measured or of a warm-up.

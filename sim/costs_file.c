@@ -10,6 +10,8 @@
  *	rule NAME BYTES hit DIST miss DIST
  *	build DIST
  *	hit DIST			every top-level hit
+ *	handover QUEUE WHAT DIST	QUEUE: own, asks; WHAT: idle, after-hit, after-miss
+ *					(enum km_handover)
  *	type HASH DIST			top-level hits of one type; HASH is hexadecimal
  *	end
  */
@@ -51,6 +53,7 @@ struct km_cost_recorder {
 	char *rule_name[KM_RULES_MAX]; /* our copies: a recording outlives its workload */
 	uint64_t rule_bytes[KM_RULES_MAX], top_bytes;
 	struct tally rule_hit[KM_RULES_MAX], rule_miss[KM_RULES_MAX], build, all_hits;
+	struct tally handover[2][KM_HANDOVER_NR]; /* [asks] */
 	uint32_t *type_of; /* [type_cap] index into type, or UINT32_MAX */
 	struct type_tally *type;
 	uint32_t type_nr, type_room;
@@ -58,6 +61,9 @@ struct km_cost_recorder {
 	uint32_t slot_mask;
 	bool measured; /* the warm-up is over */
 };
+
+static const char *const queue_name[2] = { "own", "asks" };
+static const char *const handover_name[KM_HANDOVER_NR] = { "idle", "after-hit", "after-miss" };
 
 /* ---- tallies --------------------------------------------------------------- */
 
@@ -264,6 +270,12 @@ void km_cost_recorder_add(struct km_cost_recorder *rec, uint64_t sample)
 	}
 }
 
+void km_cost_recorder_handover(struct km_cost_recorder *rec, enum km_handover what, bool asks,
+			       uint64_t ns)
+{
+	tally_add(&rec->handover[asks][what], ns, true);
+}
+
 void km_cost_recorder_measured(struct km_cost_recorder *rec, bool measured)
 {
 	rec->measured = measured;
@@ -298,6 +310,16 @@ static void save_lines(const struct km_cost_recorder *rec, FILE *to)
 	fprintf(to, "\nhit");
 	tally_print(&rec->all_hits, to);
 	fprintf(to, "\n");
+	for (i = 0; i < 2 * KM_HANDOVER_NR; i++) {
+		const struct tally *tally = &rec->handover[i / KM_HANDOVER_NR][i % KM_HANDOVER_NR];
+
+		if (!tally->nr)
+			continue;
+		fprintf(to, "handover %s %s", queue_name[i / KM_HANDOVER_NR],
+			handover_name[i % KM_HANDOVER_NR]);
+		tally_print(tally, to);
+		fprintf(to, "\n");
+	}
 	for (i = 0; i < rec->type_nr; i++) {
 		fprintf(to, "type %016" PRIx64, rec->type[i].hash);
 		tally_print(rec->type[i].hit ? rec->type[i].hit : &none, to);
@@ -350,6 +372,7 @@ struct loader {
 	size_t known_room;
 	uint64_t rules_seen; /* bit r = rule r had a line */
 	struct km_cost_dist rule_hit[KM_RULES_MAX], rule_miss[KM_RULES_MAX], build, all_hits;
+	struct km_cost_dist handover[2][KM_HANDOVER_NR];
 	const char *path;
 	uint64_t line;
 	char *at; /* what is left of the line */
@@ -474,6 +497,26 @@ static int type_line(struct loader *in)
 	return 0;
 }
 
+static int name_of(struct loader *in, const char *const *names, uint32_t nr, uint32_t *idx)
+{
+	const char *text = word(in);
+
+	for (*idx = 0; text && *idx < nr; (*idx)++)
+		if (!strcmp(names[*idx], text))
+			return 0;
+	return refuse(in, "unknown kind of hand-over");
+}
+
+static int handover_line(struct loader *in)
+{
+	uint32_t queue, what;
+	int err = name_of(in, queue_name, 2, &queue);
+
+	if (!err)
+		err = name_of(in, handover_name, KM_HANDOVER_NR, &what);
+	return err ? err : dist(in, &in->handover[queue][what]);
+}
+
 static int one_line(struct loader *in, bool *ended)
 {
 	char *text = word(in);
@@ -491,6 +534,8 @@ static int one_line(struct loader *in, bool *ended)
 		err = dist(in, &in->build);
 	else if (!strcmp(text, "hit"))
 		err = dist(in, &in->all_hits);
+	else if (!strcmp(text, "handover"))
+		err = handover_line(in);
 	else if (!strcmp(text, "type"))
 		err = type_line(in);
 	else
@@ -551,6 +596,13 @@ static int finish(struct loader *in)
 	}
 	km_cost_draw_init(&costs->build, &in->build, mean_of(&in->all_hits, 1));
 	km_cost_draw_init(&costs->all_hits, &in->all_hits, mean_of(&in->build, 1));
+	for (r = 0; r < 2 * KM_HANDOVER_NR; r++) {
+		uint32_t asks = r / KM_HANDOVER_NR, what = r % KM_HANDOVER_NR;
+
+		if (!in->handover[asks][what].nr)
+			in->handover[asks][what] = in->handover[!asks][what];
+		km_cost_draw_init(&costs->handover[asks][what], &in->handover[asks][what], 0);
+	}
 	return 0;
 }
 

@@ -37,6 +37,7 @@ struct km_costs {
 
 	/* recorded */
 	struct km_cost_draw rule_hit[KM_RULES_MAX], rule_miss[KM_RULES_MAX], build, all_hits;
+	struct km_cost_draw handover[2][KM_HANDOVER_NR]; /* [asks]; points of 0 = not recorded */
 	uint64_t rule_bytes[KM_RULES_MAX], top_bytes;
 	struct km_cost_known *known; /* [known_nr] by hash */
 	size_t known_nr;

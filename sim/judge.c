@@ -124,8 +124,8 @@ static void settle(struct sim *sim, struct sim_judged *judged)
 
 static void weigh(struct sim *sim, struct sim_agent *agent, struct sim_judged *judged)
 {
-	uint64_t ns =
-		sim->now_ns - judged->due_ns + sim_weigh(sim, agent, judged->type, judged->noise);
+	uint64_t ns = sim_start_ns(sim, agent, judged->due_ns, judged->noise) - judged->due_ns +
+		      sim_weigh(sim, agent, judged->type, judged->noise);
 
 	judged->best_ns = km_min_u64(judged->best_ns, ns);
 	settle(sim, judged);

@@ -166,6 +166,19 @@ static struct km_type *classify(struct sim *sim, const struct km_arrival *arriva
 	return type;
 }
 
+uint64_t sim_start_ns(const struct sim *sim, const struct sim_agent *agent, uint64_t due_ns,
+		      uint32_t noise)
+{
+	const bool asks = sim->cfg.policy->queueing != KM_QUEUE_OWN;
+	const enum km_handover after = agent->last_hit ? KM_HANDOVER_AFTER_HIT
+						       : KM_HANDOVER_AFTER_MISS;
+
+	if (!sim->hands_over)
+		return sim->now_ns;
+	return km_max_u64(due_ns + km_cost_handover(sim->costs, KM_HANDOVER_IDLE, asks, noise),
+			  sim->now_ns + km_cost_handover(sim->costs, after, asks, noise));
+}
+
 static void start(struct sim *sim, struct sim_agent *agent)
 {
 	struct sim_req *r = agent->head;
@@ -179,12 +192,12 @@ static void start(struct sim *sim, struct sim_agent *agent)
 	km_sched_started(sim->sched, agent->idx);
 	agent->serving = r;
 	agent->defer = true;
-	r->req.start_ns = sim->now_ns;
+	r->req.start_ns = sim_start_ns(sim, agent, r->req.due_ns, r->noise);
 	r->req.conflicts = 0;
 	ns = sim_serve(sim, agent, r, &predicted_ns);
-	sim->view->end_ns[agent->idx] = sim->now_ns + predicted_ns;
+	sim->view->end_ns[agent->idx] = r->req.start_ns + predicted_ns;
 	sim->out->busy_ns += ns;
-	set_done(sim, agent->idx, sim->now_ns + ns);
+	set_done(sim, agent->idx, r->req.start_ns + ns);
 }
 
 static void start_if_idle(struct sim *sim, struct sim_agent *agent)
@@ -301,6 +314,7 @@ static void end_service(struct sim *sim, struct sim_agent *agent)
 		return;
 	agent->serving = NULL;
 	r->req.end_ns = sim->now_ns;
+	agent->last_hit = r->req.top_hit;
 	sim->changes++;
 	tell_changes(sim, agent);
 	km_sched_finished(sim->sched, agent->idx);
@@ -854,6 +868,7 @@ int km_sim_run(struct km_sim_result *out, const struct km_sim_cfg *cfg, struct k
 	sim->diag = diag;
 	sim->source = cfg->source;
 	sim->costs = cfg->costs;
+	sim->hands_over = km_costs_hand_over(cfg->costs);
 	sim->delete_ns = cfg->source->delete_ns;
 	km_hist_init(&out->latency);
 	km_hist_init(&out->wait);

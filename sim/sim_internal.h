@@ -52,6 +52,7 @@ struct sim_agent {
 	struct sim_req *serving;
 	struct km_cache_obj *updating; /* background; NULL = none */
 	struct sim_ghost *ghosts; /* that wait for the background update's end */
+	bool last_hit; /* what it served last */
 	bool defer; /* changes go to the list, not to the view */
 	uint32_t idx, change_nr, change_cap;
 	struct sim_change *change;
@@ -81,6 +82,7 @@ struct sim {
 	struct km_diag *diag;
 	struct km_source *source;
 	const struct km_costs *costs;
+	bool hands_over; /* the costs say what passes before a start */
 	uint32_t rule_nr, type_cap, rule_obj_cap;
 
 	struct km_types *types;
@@ -146,6 +148,10 @@ static inline uint64_t *sim_miss_ns(struct sim *sim, const struct km_type *type)
 
 /* @nr objects of @bytes each, zeroed, freed with the simulation; NULL = out of memory. */
 void *sim_block(struct sim *sim, size_t nr, size_t bytes);
+
+/* When a request really starts that is next on @agent, which is free now. */
+uint64_t sim_start_ns(const struct sim *sim, const struct sim_agent *agent, uint64_t due_ns,
+		      uint32_t noise);
 
 /* sim/serve.c: what an agent does. */
 

@@ -5,10 +5,13 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #include "lib/clock.h"
 #include "lib/snap.h"
+#include "sim/costs.h"
 #include "tools/publish.h"
+#include "tools/request_log.h"
 
 #define GLANCE_EVERY_NS (10 * KM_NS_PER_MS)
 #define PROGRESS_EVERY_NS (200 * KM_NS_PER_MS)
@@ -154,8 +157,14 @@ void km_replay_plan_free(struct km_replay_plan *plan)
 struct slot {
 	struct km_req req; /* first: a request is its slot */
 	struct km_place_ask ask;
-	uint64_t job_idx;
+	uint64_t job_idx, submitted_ns;
 	struct slot *next_free;
+};
+
+/* What an agent served last. */
+struct served {
+	uint64_t end_ns;
+	bool top_hit;
 };
 
 /* Creates of a VM's name that are under way, and deletes that wait for their end. */
@@ -171,6 +180,7 @@ struct replay {
 	uint32_t slot_nr;
 	struct slot *free_slot;
 	uint32_t free_nr;
+	struct served *last; /* [agent_nr] */
 	uint32_t *server; /* [vms of the plan] where the agents write placements */
 	uint8_t *seen; /* [job_nr] outcomes that came back */
 	struct flight *flight; /* [vm numbers] */
@@ -317,6 +327,18 @@ static void settle(struct replay *r, uint64_t job_idx, enum km_outcome outcome)
 	r->done++;
 }
 
+/* What submit did not take has no decision and no times. */
+static void refuse_at_door(struct replay *r, uint64_t job_idx, uint64_t due_ns)
+{
+	const struct km_req req = { .id = r->next_id,
+				    .due_ns = due_ns,
+				    .outcome = KM_AT_DOOR,
+				    .decision.agent_idx = UINT32_MAX };
+
+	km_request_log_add(r->cfg->log, &req, 0, req.id > r->cfg->warmup_nr);
+	settle(r, job_idx, KM_AT_DOOR);
+}
+
 static void submit(struct replay *r, uint64_t job_idx, uint64_t due_ns)
 {
 	const struct km_job *job = &r->cfg->plan->job[job_idx];
@@ -327,19 +349,20 @@ static void submit(struct replay *r, uint64_t job_idx, uint64_t due_ns)
 	r->next_id++;
 	for_each_vm(r, job, take_off);
 	if (r->free_nr < job->part_nr) {
-		settle(r, job_idx, KM_AT_DOOR);
+		refuse_at_door(r, job_idx, due_ns);
 		return;
 	}
 	for (p = 0; p < job->part_nr; p++) {
 		struct slot *slot =
 			fill_part(r, &r->cfg->plan->part[job->part_first + p], due_ns, job_idx);
 
+		slot->submitted_ns = km_clock_ns();
 		*link = &slot->req;
 		link = &slot->req.more;
 	}
 	if (km_submit(r->client, first)) {
 		give_slots(r, first);
-		settle(r, job_idx, KM_AT_DOOR);
+		refuse_at_door(r, job_idx, due_ns);
 	}
 }
 
@@ -391,14 +414,39 @@ static void add_to_series(struct replay *r, const struct km_req *req)
 			      km_max_u64(req->start_ns, req->due_ns), req->end_ns);
 }
 
+/* What passed before the start besides other requests; agents end in the order they serve. */
+static void note_handover(struct replay *r, const struct km_req *req, bool measured)
+{
+	const uint64_t handed_in_ns = r->cfg->asks ? ((const struct slot *)req)->submitted_ns
+						   : req->decision.decided_ns;
+	struct served *last;
+
+	if (!r->cfg->costs || req->decision.agent_idx >= r->cfg->agent_nr || !req->start_ns)
+		return;
+	last = &r->last[req->decision.agent_idx];
+	if (measured && last->end_ns < req->due_ns)
+		km_cost_recorder_handover(r->cfg->costs, KM_HANDOVER_IDLE, r->cfg->asks,
+					  req->start_ns - req->due_ns);
+	else if (measured && handed_in_ns <= last->end_ns)
+		km_cost_recorder_handover(r->cfg->costs,
+					  last->top_hit ? KM_HANDOVER_AFTER_HIT
+							: KM_HANDOVER_AFTER_MISS,
+					  r->cfg->asks, req->start_ns - last->end_ns);
+	*last = (struct served){ req->end_ns, req->top_hit };
+}
+
 static void reap(struct replay *r)
 {
 	struct km_req *req;
+	bool measured;
 
 	while ((req = km_client_reap(r->client))) {
+		measured = req->id > r->cfg->warmup_nr;
 		r->last_end_ns = km_max_u64(r->last_end_ns, req->end_ns);
 		km_publisher_reaped(r->cfg->publisher, req);
-		if (req->id > r->cfg->warmup_nr) {
+		note_handover(r, req, measured);
+		km_request_log_add(r->cfg->log, req, ((struct slot *)req)->submitted_ns, measured);
+		if (measured) {
 			if (!r->first_end_ns)
 				r->first_end_ns = req->end_ns;
 			measure(r, req);
@@ -503,6 +551,8 @@ static void play(struct replay *r)
 	uint64_t next_ns, job_nr = r->cfg->plan->job_nr;
 
 	r->start_ns = km_clock_ns();
+	if (r->cfg->log)
+		km_request_log_begin(r->cfg->log, r->cfg->policy, r->start_ns);
 	if (r->result->series)
 		r->result->series->start_ns = r->result->series->end_ns = r->start_ns;
 	for (;;) {
@@ -535,9 +585,10 @@ static int set_up(struct replay *r)
 	r->slot_nr = 2 * r->cfg->in_flight_max;
 	r->slot = aligned_alloc(KM_SHARE_BYTES, r->slot_nr * sizeof(*r->slot));
 	r->server = malloc((last + 1) * sizeof(*r->server));
+	r->last = calloc(r->cfg->agent_nr, sizeof(*r->last));
 	r->seen = calloc(plan->job_nr + 1, 1);
 	r->flight = calloc(vm_nr + 1, sizeof(*r->flight));
-	if (!r->slot || !r->server || !r->seen || !r->flight)
+	if (!r->slot || !r->server || !r->last || !r->seen || !r->flight)
 		return -ENOMEM;
 	memset(r->slot, 0, r->slot_nr * sizeof(*r->slot));
 	for (i = 0; i < r->slot_nr; i++)
@@ -560,7 +611,10 @@ int km_replay(const struct km_replay_cfg *cfg, struct km_replay_result *result)
 	if (!err)
 		err = set_up(&r);
 	if (!err) {
+		/* Timers to the microsecond: the client's lateness would count as the runtime's. */
+		km_ignore(prctl(PR_SET_TIMERSLACK, 1)); /* then it is later, and tells so */
 		play(&r);
+		km_ignore(prctl(PR_SET_TIMERSLACK, 0)); /* as it was */
 		result->lost = km_client_in_flight(r.client);
 		km_client_close(r.client);
 		result->completed = result->outcome[KM_PLACED];
@@ -570,6 +624,7 @@ int km_replay(const struct km_replay_cfg *cfg, struct km_replay_result *result)
 	}
 	free(r.flight);
 	free(r.seen);
+	free(r.last);
 	free(r.server);
 	free(r.slot);
 	if (err)

@@ -53,6 +53,8 @@ int km_replay_plan_make(struct km_replay_plan **out, const struct km_trace *trac
 void km_replay_plan_free(struct km_replay_plan *plan);
 
 struct km_publisher; /* tools/publish.h */
+struct km_request_log; /* tools/request_log.h */
+struct km_cost_recorder; /* sim/costs.h */
 
 struct km_replay_cfg {
 	const struct km_replay_plan *plan;
@@ -71,6 +73,10 @@ struct km_replay_cfg {
 	void (*progress)(void *arg, uint64_t done, uint64_t all);
 	void *progress_arg;
 	bool series; /* fill result->series */
+	struct km_request_log *log; /* a row for each; NULL = none */
+	const char *policy; /* its name there */
+	struct km_cost_recorder *costs; /* told of hand-overs; NULL = nobody */
+	bool asks; /* agents ask for each request: km_cost_handover() */
 	struct km_publisher *publisher; /* told what comes back, and of time; NULL = nobody */
 };
 

@@ -198,6 +198,10 @@ static int run_in(struct run_world *w, struct run_outcome *out, struct km_replay
 	if (err)
 		return err;
 	cfg->rt = rt;
+	if (cfg->compress > 0) {
+		cfg->costs = w->costs;
+		cfg->log = w->log;
+	}
 	run_publish_start(w, rt, cfg->store, out->policy, cfg->plan->create_nr);
 	err = km_replay(cfg, &out->replay);
 	km_publisher_stop(w->publisher, &out->replay);
@@ -259,6 +263,8 @@ static int run_policy(struct run_world *w, const struct km_policy *policy,
 		.in_flight_max = IN_FLIGHT_MAX,
 		.interrupted = &interrupted,
 		.publisher = w->publisher,
+		.policy = policy->name,
+		.asks = policy->queueing != KM_QUEUE_OWN,
 		.progress = replay_progress,
 		.progress_arg = &phase,
 		.series = compress > 0 && (w->opt.json || w->opt.json_out),
@@ -336,7 +342,9 @@ static int run_all(struct run_world *w, const struct km_policy *const *policy, u
 	if (!out)
 		return 1;
 	w->policy_nr = policy_nr;
-	err = calibrate(w, &diag);
+	err = w->opt.requests_out ? km_request_log_open(&w->log, w->opt.requests_out, &diag) : 0;
+	if (!err)
+		err = calibrate(w, &diag);
 	/* What came before leaves nothing to report: there an interrupt just ends the process. */
 	catch_interrupts();
 	if (!err && !w->opt.json)
@@ -356,6 +364,10 @@ static int run_all(struct run_world *w, const struct km_policy *const *policy, u
 		rc = run_report(w, out, nr);
 	if (!err && w->costs && km_costs_save(w->costs, w->opt.costs, &diag))
 		rc = km_verb_fail("run", &diag, KM_EXIT_FAILED);
+	if (!err && w->log && km_request_log_close(w->log, &diag))
+		rc = km_verb_fail("run", &diag, KM_EXIT_FAILED);
+	if (!err)
+		w->log = NULL;
 	/* relaxed: a flag of this process's signal handler */
 	if (atomic_load_explicit(&interrupted, memory_order_relaxed))
 		rc = 130;
@@ -411,6 +423,8 @@ int km_verb_run(int argc, char **argv)
 		  "load the estimates from FILE, save them there", 0, 0 },
 		{ "record-costs", KM_OPT_STRING, &o->costs, "FILE",
 		  "write the times of hits and misses for kamino sim --costs", 0, 0 },
+		{ "requests-out", KM_OPT_STRING, &o->requests_out, "FILE",
+		  "write a CSV row a request: agent, times, hits", 0, 0 },
 		{ "idle-lag", KM_OPT_U64, &o->idle_lag, "N",
 		  "idle agents update what is N changes behind (256; 0 = not)", 0, 1e9 },
 		{ "no-in-service", KM_OPT_FLAG, &o->no_in_service, NULL,
@@ -452,6 +466,7 @@ int km_verb_run(int argc, char **argv)
 		return km_verb_fail("run", &diag, KM_EXIT_USAGE);
 	if (km_verb_check_output("json-out", o->json_out, &diag) ||
 	    km_verb_check_output("record-costs", o->costs, &diag) ||
+	    km_verb_check_output("requests-out", o->requests_out, &diag) ||
 	    km_verb_check_output("estimates", o->estimates, &diag))
 		return km_verb_fail("run", &diag, KM_EXIT_USAGE);
 	if (o->name && !run_name_ok(o->name)) {

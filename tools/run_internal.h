@@ -15,10 +15,11 @@
 #include "sim/costs.h"
 #include "tools/publish.h"
 #include "tools/replay.h"
+#include "tools/request_log.h"
 
 struct run_options {
 	const char *name, *policy, *trace, *inventory, *rules, *level, *estimates, *costs,
-		*json_out;
+		*requests_out, *json_out;
 	uint64_t agents, requests, seed, servers, types, cache_bytes, age_ns, explain, idle_lag,
 		calibrate;
 	double load, fill, warmup, compress;
@@ -41,7 +42,9 @@ struct run_world {
 	uint64_t warmup_nr;
 	double compress;
 	double capacity, busy_max; /* closed loop: requests per second, busy share of an agent */
-	struct km_cost_recorder *costs; /* --record-costs, or NULL; the estimator thread adds */
+	/* --record-costs, or NULL; the estimator thread adds, the client's the hand-overs */
+	struct km_cost_recorder *costs;
+	struct km_request_log *log; /* --requests-out, or NULL */
 	_Atomic bool measured; /* the warm-up is over; the client's thread writes */
 	bool tty;
 	struct km_publisher *publisher; /* NULL: nobody can look */

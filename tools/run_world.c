@@ -271,6 +271,7 @@ void run_world_tear_down(struct run_world *w)
 	run_publish_close(w);
 	km_replay_plan_free(w->jobs);
 	free(w->initial);
+	km_request_log_abandon(w->log);
 	km_cost_recorder_destroy(w->costs);
 	if (w->rules)
 		km_ruleset_destroy(w->rules);

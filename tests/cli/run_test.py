@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """kamino run: documents, audits, bad input, interrupts. TAP on stdout; the binary in $KAMINO."""
+import csv
+import gzip
 import json
 import os
 import signal
@@ -150,6 +152,26 @@ def a_recorded_cost_profile_is_written():
     with open(path("costs"), encoding="utf-8") as file:
         text = file.read()
     assert text.startswith("kamino-costs") and text.count("rule ") > 10
+    assert "handover own after-hit" in text
+
+
+def each_request_has_a_row_that_adds_up():
+    name = path("requests.csv.gz")
+    doc, _ = run_json(*SMALL, "--policy", "rr,protean", "--requests-out", name)
+    with gzip.open(name, "rt", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for result in doc["results"]:
+        mine = [row for row in rows if row["policy"] == result["policy"]]
+        assert [int(row["request"]) for row in sorted(mine, key=lambda row: int(row["request"]))] == \
+            list(range(1, result["submitted"] + 1))
+        times = ("due_ns", "submitted_ns", "decided_ns", "start_ns", "end_ns")
+        for row in mine:
+            at = [int(row[name]) for name in times]
+            assert at == sorted(at), row
+        measured = [row for row in mine if row["measured"] == "1"]
+        waits = [int(row["start_ns"]) - int(row["due_ns"]) for row in measured]
+        assert abs(sum(waits) / len(waits) / 1000 - result["wait_us"]["mean"]) < 0.01
+        assert sum(row["outcome"] == "placed" for row in mine) == result["completed"]
 
 
 def malformed_traces_are_refused_with_their_place():
@@ -255,7 +277,7 @@ def bad_estimates_files_are_said_and_the_run_goes_on():
 
 
 def outputs_that_cannot_be_written_are_refused_before_the_work():
-    for verb, option in (("run", "--estimates"), ("run", "--record-costs"), ("run", "--json-out"),
+    for verb, option in (("run", "--estimates"), ("run", "--record-costs"), ("run", "--json-out"), ("run", "--requests-out"),
                          ("sim", "--json-out")):
         out, err = run(verb, option, path("no/such/folder/x"), code=2)
         assert option in err and "cannot be written" in err and "no/such/folder" in err and not out, err

@@ -161,6 +161,9 @@ exits 1 "a missing trace fails" --trace "$dir/nothing"
 echo "kamino-costs 1" >"$dir/costs"
 exits 1 "a cut-off cost profile fails" --trace "$dir/trace.csv" --costs "$dir/costs"
 says "costs:" "and is named"
+printf 'kamino-costs 1\nhandover own never 1 1 1 1 1 1 1 1 1 1 1\nend\n' >"$dir/costs"
+exits 1 "a hand-over of no known kind fails" --trace "$dir/trace.csv" --costs "$dir/costs"
+says "unknown kind of hand-over" "and says why"
 
 exits 2 "an unknown policy is wrong usage" --policy latcach-rule
 says "did you mean 'latcache-rule'" "and gets a suggestion"

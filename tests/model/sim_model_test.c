@@ -87,8 +87,8 @@ static struct list *make_list(struct km_rand *rand, uint64_t gap_ns)
 	return list;
 }
 
-/* Hits and misses alike take HIT_NS. */
-static struct km_costs *constant_costs(void)
+/* Hits and misses alike take HIT_NS; @handover_ns: [KM_HANDOVER_NR], or NULL = starts are at once. */
+static struct km_costs *constant_costs(const uint64_t *handover_ns)
 {
 	char path[] = "/tmp/kamino-sim-model-XXXXXX";
 	struct km_cost_recorder *rec;
@@ -103,6 +103,8 @@ static struct km_costs *constant_costs(void)
 	}
 	km_cost_recorder_add(rec, km_sample_pack(KM_SAMPLE_BUILD, 0, HIT_NS - RULE_NR));
 	km_cost_recorder_add(rec, km_sample_pack(KM_SAMPLE_TYPE_HIT, 0, HIT_NS));
+	for (i = 0; handover_ns && i < KM_HANDOVER_NR; i++)
+		km_cost_recorder_handover(rec, i, false, handover_ns[i]);
 	assert_int_equal(km_costs_save(rec, path, NULL), 0);
 	km_cost_recorder_destroy(rec);
 	assert_int_equal(km_costs_load(&costs, path, RULE_NR, rules, NULL), 0);
@@ -139,7 +141,7 @@ static void simulate(struct km_sim_result *out, struct list *list, const struct 
 static void round_robin_is_lindleys_recursion(void **state)
 {
 	struct km_rand rand;
-	struct km_costs *costs = constant_costs();
+	struct km_costs *costs = constant_costs(NULL);
 	uint64_t gap;
 
 	(void)state;
@@ -165,10 +167,44 @@ static void round_robin_is_lindleys_recursion(void **state)
 	km_costs_destroy(costs);
 }
 
+/* One type: each agent misses once, then hits. */
+static void hand_overs_come_on_top_of_lindleys_recursion(void **state)
+{
+	static const uint64_t handover_ns[KM_HANDOVER_NR] = {
+		[KM_HANDOVER_IDLE] = 17, [KM_HANDOVER_AFTER_HIT] = 2, [KM_HANDOVER_AFTER_MISS] = 40
+	};
+	struct km_costs *costs = constant_costs(handover_ns);
+	struct list *list;
+	struct km_sim_result out;
+	struct km_rand rand;
+	uint64_t free_ns[AGENT_NR] = { 0 }, wait = 0, start, after, due;
+	uint32_t i;
+
+	(void)state;
+	km_rand_init(&rand, seed_get());
+	list = make_list(&rand, 30);
+	memset(list->trait, 0, sizeof(list->trait));
+	simulate(&out, list, costs, &km_policy_rr);
+	for (i = 0; i < REQUEST_NR; i++) {
+		due = list->at_ns[i];
+		after = handover_ns[i / AGENT_NR > 1 ? KM_HANDOVER_AFTER_HIT
+						     : KM_HANDOVER_AFTER_MISS];
+		start = km_max_u64(km_max_u64(free_ns[i % AGENT_NR], due) + after,
+				   due + handover_ns[KM_HANDOVER_IDLE]);
+		wait += start - due;
+		free_ns[i % AGENT_NR] = start + HIT_NS;
+	}
+	assert_int_equal(out.top_hits, REQUEST_NR - AGENT_NR);
+	assert_int_equal(out.wait.sum, wait);
+	km_sim_result_fini(&out);
+	free(list);
+	km_costs_destroy(costs);
+}
+
 static void the_shared_queue_is_kiefer_and_wolfowitzs_recursion(void **state)
 {
 	struct km_rand rand;
-	struct km_costs *costs = constant_costs();
+	struct km_costs *costs = constant_costs(NULL);
 	uint64_t gap;
 
 	(void)state;
@@ -204,7 +240,7 @@ static void the_shared_queue_is_kiefer_and_wolfowitzs_recursion(void **state)
 static void the_judge_agrees_with_the_recursion(void **state)
 {
 	struct km_rand rand;
-	struct km_costs *costs = constant_costs();
+	struct km_costs *costs = constant_costs(NULL);
 	struct list *list;
 	struct km_sim_result out;
 	struct km_sim_cfg cfg;
@@ -257,6 +293,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(round_robin_is_lindleys_recursion),
+		cmocka_unit_test(hand_overs_come_on_top_of_lindleys_recursion),
 		cmocka_unit_test(the_shared_queue_is_kiefer_and_wolfowitzs_recursion),
 		cmocka_unit_test(the_judge_agrees_with_the_recursion),
 	};

@@ -425,6 +425,33 @@ static void a_recorded_profile_keeps_means_and_bounds(void **state)
 	unlink(path);
 }
 
+static void a_profile_gives_hand_overs_and_one_kind_of_queue_stands_in_for_the_other(void **state)
+{
+	const char *path = profile_path();
+	struct km_cost_recorder *rec;
+	struct km_costs *costs;
+	int asks;
+
+	(void)state;
+	assert_int_equal(km_cost_recorder_create(&rec, 16, 2, two_rules), 0);
+	km_cost_recorder_handover(rec, KM_HANDOVER_IDLE, false, 70);
+	km_cost_recorder_handover(rec, KM_HANDOVER_AFTER_MISS, false, 11);
+	km_cost_recorder_handover(rec, KM_HANDOVER_AFTER_MISS, true, 55);
+	assert_int_equal(km_costs_save(rec, path, NULL), 0);
+	km_cost_recorder_destroy(rec);
+
+	assert_int_equal(km_costs_load(&costs, path, 2, two_rules, NULL), 0);
+	assert_true(km_costs_hand_over(costs));
+	for (asks = 0; asks < 2; asks++) {
+		assert_int_equal(km_cost_handover(costs, KM_HANDOVER_IDLE, asks, 5), 70);
+		assert_int_equal(km_cost_handover(costs, KM_HANDOVER_AFTER_HIT, asks, 5), 0);
+		assert_int_equal(km_cost_handover(costs, KM_HANDOVER_AFTER_MISS, asks, 5),
+				 asks ? 55 : 11);
+	}
+	km_costs_destroy(costs);
+	unlink(path);
+}
+
 static void a_profile_holds_a_warm_up_only_where_nothing_was_measured(void **state)
 {
 	const uint64_t sample = km_sample_pack(KM_SAMPLE_RULE_MISS, 0, 9000);
@@ -760,6 +787,8 @@ int main(void)
 		cmocka_unit_test(logarithm_and_exponential_agree_with_libm),
 		cmocka_unit_test(drawn_times_have_the_quantiles_of_figure_1),
 		cmocka_unit_test(hits_grow_with_the_lag_and_saturate),
+		cmocka_unit_test(
+			a_profile_gives_hand_overs_and_one_kind_of_queue_stands_in_for_the_other),
 		cmocka_unit_test(a_profile_holds_a_warm_up_only_where_nothing_was_measured),
 		cmocka_unit_test(a_recorded_profile_keeps_means_and_bounds),
 		cmocka_unit_test(broken_profiles_are_refused_with_their_line),

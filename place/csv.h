@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * place/csv_internal.h - CSV lines in and out, plain or gzip (RFC 4180).
+ * place/csv.h - CSV lines in and out, plain or gzip (RFC 4180).
  *
  * One record is one line: a quoted field may hold commas and doubled quotes,
  * not a line break. LF and CRLF both end a line; the last may lack its end.
  * The only user of zlib.
  */
-#ifndef KM_PLACE_CSV_INTERNAL_H
-#define KM_PLACE_CSV_INTERNAL_H
+#ifndef KM_PLACE_CSV_H
+#define KM_PLACE_CSV_H
 
 #include "lib/diag.h"
 
@@ -25,6 +25,7 @@ struct km_csv_reader;
 
 /** km_csv_open() - Return: 0; -errno of the open; -ENOMEM. */
 int km_csv_open(struct km_csv_reader **out, const char *path, struct km_diag *diag) KM_MUST_CHECK;
+/** km_csv_close() - NULL is allowed. */
 void km_csv_close(struct km_csv_reader *csv);
 
 /**
@@ -33,9 +34,11 @@ void km_csv_close(struct km_csv_reader *csv);
  * gzip stream or a failed read.
  */
 int km_csv_next(struct km_csv_reader *csv, struct km_diag *diag) KM_MUST_CHECK;
+/** km_csv_field_nr() - of this line. */
 uint32_t km_csv_field_nr(const struct km_csv_reader *csv);
 /** km_csv_field() - field @idx of this line, below km_csv_field_nr(). */
 const struct km_csv_field *km_csv_field(const struct km_csv_reader *csv, uint32_t idx);
+/** km_csv_line() - the number of this line, from 1. */
 uint64_t km_csv_line(const struct km_csv_reader *csv);
 
 /**
@@ -71,10 +74,13 @@ struct km_csv_writer;
  * is as it was, or whole. A pipe or a device is written as it is.
  */
 int km_csv_create(struct km_csv_writer **out, const char *path, struct km_diag *diag) KM_MUST_CHECK;
-/* Errors stick and are told by km_csv_settle(). */
+/** km_csv_text() - one more field, quoted where it must be. Errors stick: km_csv_settle(). */
 void km_csv_text(struct km_csv_writer *csv, const char *text);
+/** km_csv_number() - one more field, a whole number. */
 void km_csv_number(struct km_csv_writer *csv, int64_t value);
-void km_csv_thousandths(struct km_csv_writer *csv, int32_t value); /* 0 is written as nothing */
+/** km_csv_thousandths() - one more field, a decimal; 0 is written as nothing. */
+void km_csv_thousandths(struct km_csv_writer *csv, int32_t value);
+/** km_csv_end_line() - the row is complete. */
 void km_csv_end_line(struct km_csv_writer *csv);
 /** km_csv_settle() - all rows to the disk; on any error @csv is gone, and the path as it was. */
 int km_csv_settle(struct km_csv_writer *csv, struct km_diag *diag) KM_MUST_CHECK;
