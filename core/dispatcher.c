@@ -249,9 +249,9 @@ static void pop_arrivals(struct km_dispatcher *d)
 		req = (struct km_req *)(uintptr_t)km_mpsc_pop(&d->ingress);
 		if (!req)
 			break;
-		__builtin_prefetch(req);
-		__builtin_prefetch(&req->trait[KM_TRAITS_MAX / 2]);
-		__builtin_prefetch(&req->type, 1);
+		km_prefetch(req);
+		km_prefetch(&req->trait[KM_TRAITS_MAX / 2]);
+		km_prefetch_write(&req->type);
 		d->taken[d->taken_nr++] = req;
 	}
 }

@@ -196,11 +196,11 @@ static inline uint64_t *km_view_row(const struct km_view *view, enum km_cache_le
 /* Fetch what a decision about @type will read first. */
 static inline void km_view_prefetch_type(const struct km_view *view, const struct km_type *type)
 {
-	__builtin_prefetch(km_view_row(view, KM_CACHE_TOP, type->key.id, KM_VIEW_AUGMENTED));
-	__builtin_prefetch(&view->est->type_hit_ns[type->key.id]);
-	__builtin_prefetch(&type->rule[0]);
-	__builtin_prefetch(&type->rule[8]);
-	__builtin_prefetch(&type->rule[16]);
+	km_prefetch(km_view_row(view, KM_CACHE_TOP, type->key.id, KM_VIEW_AUGMENTED));
+	km_prefetch(&view->est->type_hit_ns[type->key.id]);
+	km_prefetch(&type->rule[0]);
+	km_prefetch(&type->rule[8]);
+	km_prefetch(&type->rule[16]);
 }
 
 static inline bool km_view_bit(const uint64_t *row, uint32_t agent_idx)
@@ -227,7 +227,7 @@ static inline void km_view_set_open(struct km_view *view, uint32_t agent_idx, bo
 static inline void km_view_prefetch(const struct km_view *view, enum km_cache_level level,
 				    uint32_t id, uint32_t agent_idx)
 {
-	__builtin_prefetch(km_view_row(view, level, id, KM_VIEW_AUGMENTED) + agent_idx / 64, 1);
+	km_prefetch_write(km_view_row(view, level, id, KM_VIEW_AUGMENTED) + agent_idx / 64);
 }
 
 /* Cached now on the agent. */

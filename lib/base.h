@@ -42,6 +42,22 @@ void km_bug(const char *file, int line, const char *what) __attribute__((noretur
 			km_bug(__FILE__, __LINE__, #cond); \
 	} while (0)
 
+/*
+ * Fetch the line at @p, to be read or to be written. Not the bare builtin: gcc takes a
+ * function that does nothing else for one without effect and drops its calls.
+ */
+static inline void km_prefetch(const void *p)
+{
+	__builtin_prefetch(p);
+	__asm__ volatile("");
+}
+
+static inline void km_prefetch_write(const void *p)
+{
+	__builtin_prefetch(p, 1);
+	__asm__ volatile("");
+}
+
 static inline uint64_t km_min_u64(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
