@@ -55,10 +55,18 @@ struct scan {
 	struct candidate best, second;
 };
 
-/* How many blocks there are, and whether in an order. */
-enum fleet { FLEET_ONE_BLOCK, FLEET_ANY, FLEET_BOUNDED, FLEET_NR };
+/* What a scan of one block found: agents as bits, their sums, and who has all rule objects. */
+struct two {
+	uint64_t first, both; /* of the least sum; of it and of the second least */
+	uint64_t first_ns, second_ns;
+	uint64_t whole; /* V6, where a miss was looked into */
+};
+
+/* Whether all are one vector, or a block, or several, in an order or in none. */
+enum fleet { FLEET_FEW, FLEET_ONE_BLOCK, FLEET_ANY, FLEET_BOUNDED, FLEET_NR };
 
 struct scan_ops {
+	uint32_t few_nr; /* agents of a vector */
 	uint32_t (*first[KM_FINISH_NR][FLEET_NR])(const struct km_view *view,
 						  const struct km_type *type, struct km_pick *pick);
 };
@@ -67,6 +75,7 @@ struct scan_ops {
 
 /* Inlined into what is compiled for each set, so that a scan lives in registers. */
 #define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 4")
 
 INLINE bool is_better(const struct candidate *a, const struct candidate *b)
 {
@@ -276,6 +285,101 @@ INLINE uint8_t count_rule_hits(const struct scan *s)
 	return (uint8_t)nr;
 }
 
+/* ---- of one block ------------------------------------------------------------------- */
+
+/* V6: whose miss is known to take the least, without a look at the rules. */
+INLINE uint64_t whole_if_known(const struct scan *s)
+{
+	const uint64_t *row =
+		km_view_row(s->view, KM_CACHE_TOP, s->type->key.id, KM_VIEW_AUGMENTED);
+
+	return s->whole_is_least && row[KM_VIEW_WHOLE_AT] == s->view->rule_turn[0]
+		       ? row[KM_VIEW_WHOLE]
+		       : 0;
+}
+
+INLINE void know_whole(const struct scan *s, uint64_t whole)
+{
+	uint64_t *row = km_view_row(s->view, KM_CACHE_TOP, s->type->key.id, KM_VIEW_AUGMENTED);
+
+	row[KM_VIEW_WHOLE] = whole;
+	row[KM_VIEW_WHOLE_AT] = s->view->rule_turn[0];
+}
+
+INLINE uint64_t row_of_obj(const struct scan *s, const struct km_key *key)
+{
+	return s->rule_rows[key->id * (size_t)(KM_VIEW_CACHED + 1)];
+}
+
+/* Of agents @bits, which finish at the same time, the one that goes first. */
+INLINE uint32_t first_of(const struct scan *s, uint64_t bits)
+{
+	const uint64_t holders = bits & s->top[0];
+	uint32_t first, i;
+
+	if (holders)
+		bits = holders;
+	first = (uint32_t)__builtin_ctzll(bits);
+	while (km_unlikely(bits &= bits - 1) && s->view->queued_nr[first]) {
+		i = (uint32_t)__builtin_ctzll(bits);
+		if (s->view->queued_nr[i] < s->view->queued_nr[first])
+			first = i;
+	}
+	return first;
+}
+
+/* Those of agents @bits that take @ns. */
+INLINE uint64_t equals(const uint64_t *x, uint64_t bits, uint64_t ns)
+{
+	uint64_t rest, left = bits;
+
+	for (rest = bits; rest; rest &= rest - 1)
+		if (x[__builtin_ctzll(rest)] != ns)
+			left &= ~(rest & -rest);
+	return left;
+}
+
+INLINE uint8_t rule_hits_of(const struct scan *s, uint32_t agent_idx, uint64_t whole)
+{
+	const struct km_key *key = s->type->rule, *const end = key + s->view->rule_nr;
+	uint8_t nr = 0;
+
+	if (whole >> agent_idx & 1)
+		return (uint8_t)s->view->rule_nr;
+	UNROLL
+	for (; key < end; key++)
+		nr += row_of_obj(s, key) >> agent_idx & 1;
+	return nr;
+}
+
+INLINE uint32_t settle(const struct scan *s, struct km_pick *pick, enum km_finish variant,
+		       struct two two)
+{
+	const struct km_view *view = s->view;
+	uint64_t base_ns;
+	uint32_t i;
+
+	pick->runner_up_idx = KM_NO_AGENT;
+	pick->margin_ns = UINT64_MAX;
+	if (km_unlikely(!two.first))
+		return KM_NO_AGENT;
+	i = first_of(s, two.first);
+	two.both &= ~(UINT64_C(1) << i);
+	if (km_likely(two.both)) {
+		pick->runner_up_idx = first_of(s, two.both);
+		pick->margin_ns = two.second_ns - two.first_ns;
+	}
+	pick->wait_ns = view->wait_ns[i];
+	base_ns = variant == KM_FINISH_NAIVE ? 0 : km_max_u64(view->end_ns[i], s->now_ns);
+	pick->remaining_ns = base_ns - s->now_ns;
+	pick->processing_ns = two.first_ns - base_ns - pick->wait_ns;
+	pick->top_hit = s->top[0] >> i & 1;
+	pick->rule_hit_nr = pick->top_hit		? (uint8_t)view->rule_nr
+			    : variant == KM_FINISH_RULE ? rule_hits_of(s, i, two.whole)
+							: 0;
+	return i;
+}
+
 INLINE void report(const struct scan *s, struct km_pick *pick, enum km_finish variant)
 {
 	const struct candidate *best = &s->best, *second = &s->second;
@@ -298,8 +402,6 @@ INLINE void report(const struct scan *s, struct km_pick *pick, enum km_finish va
 
 /* ---- one scan for each instruction set ------------------------------------------ */
 
-#define UNROLL _Pragma("GCC unroll 4")
-
 #define LANES 1
 #define TARGET
 #define NAME(x) portable_##x
@@ -315,6 +417,15 @@ INLINE portable_vec portable_choose(uint64_t word, uint32_t i, portable_vec a, p
 INLINE portable_vec portable_less(portable_vec x, portable_vec y, uint64_t word, uint32_t i)
 {
 	return x - (y & -(word >> i & 1));
+}
+INLINE portable_vec portable_add_if(portable_vec x, portable_vec y, portable_vec z,
+				    portable_vec bit)
+{
+	return x + (y & -(uint64_t)((z & bit) != 0));
+}
+INLINE uint64_t portable_total(portable_vec x)
+{
+	return x;
 }
 INLINE portable_vec portable_add(portable_vec a, portable_vec b)
 {
@@ -349,6 +460,20 @@ INLINE uint64_t portable_second(portable_vec one, portable_vec two)
 	(void)one;
 	return two;
 }
+INLINE void portable_two_least(portable_vec *one, portable_vec *two)
+{
+	(void)one;
+	(void)two;
+}
+INLINE void portable_two_of(const portable_vec *one, portable_vec *two)
+{
+	(void)one;
+	*two = FAR_NS;
+}
+INLINE uint64_t portable_lane(portable_vec x)
+{
+	return x;
+}
 #include "core/finish.inc"
 
 #if defined(__x86_64__)
@@ -382,6 +507,18 @@ TARGET INLINE avx2_vec avx2_choose(uint64_t word, uint32_t i, avx2_vec a, avx2_v
 TARGET INLINE avx2_vec avx2_less(avx2_vec x, avx2_vec y, uint64_t word, uint32_t i)
 {
 	return _mm256_sub_epi64(x, avx2_choose(word, i, y, _mm256_setzero_si256()));
+}
+TARGET INLINE avx2_vec avx2_add_if(avx2_vec x, avx2_vec y, avx2_vec z, avx2_vec bit)
+{
+	const avx2_vec has = _mm256_cmpeq_epi64(_mm256_and_si256(z, bit), bit);
+
+	return _mm256_add_epi64(x, _mm256_and_si256(y, has));
+}
+TARGET INLINE uint64_t avx2_total(avx2_vec x)
+{
+	x = _mm256_add_epi64(x, _mm256_permute4x64_epi64(x, 0x4e));
+	x = _mm256_add_epi64(x, _mm256_shuffle_epi32(x, 0x4e));
+	return (uint64_t)_mm256_extract_epi64(x, 0);
 }
 TARGET INLINE avx2_vec avx2_add(avx2_vec a, avx2_vec b)
 {
@@ -419,6 +556,31 @@ TARGET INLINE uint64_t avx2_second(avx2_vec one, avx2_vec two)
 
 	return avx2_least(avx2_choose(first & -first, 0, two, one));
 }
+/* The best two of two pairs. */
+TARGET INLINE void avx2_pair(avx2_vec *one, avx2_vec *two, avx2_vec other, avx2_vec other_two)
+{
+	*two = avx2_min(avx2_min(*two, other_two), avx2_max(*one, other));
+	*one = avx2_min(*one, other);
+}
+TARGET INLINE void avx2_two_least(avx2_vec *one, avx2_vec *two)
+{
+	avx2_pair(one, two, _mm256_shuffle_epi32(*one, 0x4e), _mm256_shuffle_epi32(*two, 0x4e));
+	avx2_pair(one, two, _mm256_permute4x64_epi64(*one, 0x4e),
+		  _mm256_permute4x64_epi64(*two, 0x4e));
+}
+TARGET INLINE void avx2_two_of(avx2_vec *one, avx2_vec *two)
+{
+	const avx2_vec other = _mm256_shuffle_epi32(*one, 0x4e);
+
+	*two = avx2_max(*one, other);
+	*one = avx2_min(*one, other);
+	avx2_pair(one, two, _mm256_permute4x64_epi64(*one, 0x4e),
+		  _mm256_permute4x64_epi64(*two, 0x4e));
+}
+TARGET INLINE uint64_t avx2_lane(avx2_vec x)
+{
+	return (uint64_t)_mm256_extract_epi64(x, 0);
+}
 #include "core/finish.inc"
 
 #define LANES 8
@@ -436,6 +598,14 @@ TARGET INLINE avx512_vec avx512_choose(uint64_t word, uint32_t i, avx512_vec a, 
 TARGET INLINE avx512_vec avx512_less(avx512_vec x, avx512_vec y, uint64_t word, uint32_t i)
 {
 	return _mm512_mask_sub_epi64(x, (__mmask8)(word >> (8 * i)), x, y);
+}
+TARGET INLINE avx512_vec avx512_add_if(avx512_vec x, avx512_vec y, avx512_vec z, avx512_vec bit)
+{
+	return _mm512_mask_add_epi64(x, _mm512_test_epi64_mask(z, bit), x, y);
+}
+TARGET INLINE uint64_t avx512_total(avx512_vec x)
+{
+	return (uint64_t)_mm512_reduce_add_epi64(x);
 }
 TARGET INLINE avx512_vec avx512_add(avx512_vec a, avx512_vec b)
 {
@@ -470,6 +640,35 @@ TARGET INLINE uint64_t avx512_second(avx512_vec one, avx512_vec two)
 	const uint32_t first = 255u & ~avx512_above(one, avx512_splat(avx512_least(one)));
 
 	return avx512_least(avx512_choose(first & -first, 0, two, one));
+}
+TARGET INLINE void avx512_pair(avx512_vec *one, avx512_vec *two, avx512_vec other,
+			       avx512_vec other_two)
+{
+	*two = avx512_min(avx512_min(*two, other_two), avx512_max(*one, other));
+	*one = avx512_min(*one, other);
+}
+TARGET INLINE void avx512_pairs(avx512_vec *one, avx512_vec *two)
+{
+	avx512_pair(one, two, _mm512_permutex_epi64(*one, 0x4e), _mm512_permutex_epi64(*two, 0x4e));
+	avx512_pair(one, two, _mm512_shuffle_i64x2(*one, *one, 0x4e),
+		    _mm512_shuffle_i64x2(*two, *two, 0x4e));
+}
+TARGET INLINE void avx512_two_least(avx512_vec *one, avx512_vec *two)
+{
+	avx512_pair(one, two, _mm512_shuffle_epi32(*one, 0x4e), _mm512_shuffle_epi32(*two, 0x4e));
+	avx512_pairs(one, two);
+}
+TARGET INLINE void avx512_two_of(avx512_vec *one, avx512_vec *two)
+{
+	const avx512_vec other = _mm512_shuffle_epi32(*one, 0x4e);
+
+	*two = avx512_max(*one, other);
+	*one = avx512_min(*one, other);
+	avx512_pairs(one, two);
+}
+TARGET INLINE uint64_t avx512_lane(avx512_vec x)
+{
+	return (uint64_t)_mm_cvtsi128_si64(_mm512_castsi512_si128(x));
 }
 #include "core/finish.inc"
 #endif
@@ -531,7 +730,9 @@ __attribute__((constructor)) static void choose_path(void)
 uint32_t km_finish_first(const struct km_view *view, const struct km_type *type,
 			 struct km_pick *pick, enum km_finish variant)
 {
-	enum fleet fleet = view->word_nr == 1 ? FLEET_ONE_BLOCK : FLEET_ANY;
+	enum fleet fleet = view->agent_nr <= ops->few_nr ? FLEET_FEW
+			   : view->word_nr == 1		 ? FLEET_ONE_BLOCK
+							 : FLEET_ANY;
 
 	/* V4 speaks of times from bound_ns on. */
 	if (view->block_bound && view->now_ns >= *view->bound_ns)
