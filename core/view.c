@@ -10,8 +10,9 @@
 #define BLOCK_AGENT_NR 64u
 /* Words to a line: rows of types start on one. */
 #define LINE_WORD_NR 8u
-/* Keys of a digest that are compared at once. */
+/* Keys of a digest that are compared at once: where much differs that is a call for nothing. */
 #define FOLD_KEY_NR 64u
+#define FOLD_NEAR_NR 4u
 
 /* ---- life ----------------------------------------------------------------------- */
 
@@ -240,27 +241,21 @@ static bool obj_is_coming(const struct km_view *view, uint32_t agent_idx, uint32
 	return false;
 }
 
-static void augment_obj(struct km_view *view, uint32_t agent_idx, uint32_t id)
+/* Whoever changes augmented bits of rule objects tells once (V6). */
+static inline void tell_turn(struct km_view *view, uint32_t agent_idx, bool changed)
 {
-	uint64_t *word = word_of(view, KM_CACHE_RULE, id, agent_idx);
-
-	if (*word & bit_of(agent_idx))
-		return;
-	*word |= bit_of(agent_idx);
-	view->rule_turn[agent_idx / 64]++;
+	view->rule_turn[agent_idx / 64] += changed;
 }
 
-/* It is not cached any more, or what was made of it is not coming: is it still augmented? */
-static void review_obj(struct km_view *view, uint32_t agent_idx, uint32_t id)
+/* It is not cached any more, or what was made of it is not coming. Return: was it augmented, and is not now? */
+static inline bool review_obj(const struct km_view *view, uint32_t agent_idx, uint32_t id,
+			      uint64_t *word, uint64_t bit)
 {
-	uint64_t *word = word_of(view, KM_CACHE_RULE, id, agent_idx);
-	const uint64_t bit = bit_of(agent_idx);
-
 	if (!(word[0] & bit) || (word[KM_VIEW_CACHED * view->word_nr] & bit) ||
-	    obj_is_coming(view, agent_idx, id))
-		return;
+	    (view->queue[agent_idx].nr && obj_is_coming(view, agent_idx, id)))
+		return false;
 	word[0] &= ~bit;
-	view->rule_turn[agent_idx / 64]++;
+	return true;
 }
 
 /* The type is not cached there: what it is made of will be. */
@@ -268,6 +263,8 @@ static __attribute__((noinline)) void rules_come(struct km_view *view, uint32_t 
 						 const struct km_type *type)
 {
 	const uint32_t w = agent_idx / 64;
+	const uint64_t bit = bit_of(agent_idx);
+	uint64_t *word, absent = 0;
 	uint32_t r;
 
 	/* V6; the decision that sent it here has mostly found out. */
@@ -275,8 +272,12 @@ static __attribute__((noinline)) void rules_come(struct km_view *view, uint32_t 
 		    view->rule_turn[w] &&
 	    km_view_bit(km_view_row(view, KM_CACHE_TOP, type->key.id, KM_VIEW_WHOLE), agent_idx))
 		return;
-	for (r = 0; r < view->rule_nr; r++)
-		augment_obj(view, agent_idx, type->rule[r].id);
+	for (r = 0; r < view->rule_nr; r++) {
+		word = word_of(view, KM_CACHE_RULE, type->rule[r].id, agent_idx);
+		absent |= ~*word & bit;
+		*word |= bit;
+	}
+	tell_turn(view, agent_idx, absent);
 }
 
 static void type_comes(struct km_view *view, uint32_t agent_idx, const struct km_type *type)
@@ -312,6 +313,7 @@ static void type_goes(struct km_view *view, uint32_t agent_idx, const struct km_
 	const size_t word_nr = view->word_nr;
 	const uint64_t bit = bit_of(agent_idx);
 	struct km_view_coming *coming;
+	bool changed = false;
 	uint32_t r;
 
 	KM_BUG_ON(!(word[KM_VIEW_COMING * word_nr] & bit));
@@ -324,7 +326,10 @@ static void type_goes(struct km_view *view, uint32_t agent_idx, const struct km_
 		return;
 	word[KM_VIEW_AUGMENTED] &= ~bit;
 	for (r = 0; r < view->rule_nr; r++)
-		review_obj(view, agent_idx, type->rule[r].id);
+		changed |= review_obj(view, agent_idx, type->rule[r].id,
+				      word_of(view, KM_CACHE_RULE, type->rule[r].id, agent_idx),
+				      bit);
+	tell_turn(view, agent_idx, changed);
 }
 
 /* ---- queue times -------------------------------------------------------------------- */
@@ -400,39 +405,66 @@ void km_view_finish(struct km_view *view, uint32_t agent_idx, const struct km_ty
 
 /* ---- what is cached -------------------------------------------------------------------- */
 
-static void set_cached(struct km_view *view, enum km_cache_level level, uint32_t id,
-		       uint32_t agent_idx)
-{
-	uint64_t *word = word_of(view, level, id, agent_idx);
+/* Where the bits of one agent stand in the rows of one level. */
+struct spot {
+	uint64_t *row, bit; /* row: of id 0 */
+	size_t row_words, cached_at;
+	enum km_cache_level level;
+	uint32_t agent_idx;
+};
 
-	word[KM_VIEW_CACHED * view->word_nr] |= bit_of(agent_idx);
-	if (level == KM_CACHE_RULE)
-		augment_obj(view, agent_idx, id);
-	else
-		word[KM_VIEW_AUGMENTED] |= bit_of(agent_idx);
+static inline struct spot spot_of(struct km_view *view, enum km_cache_level level,
+				  uint32_t agent_idx)
+{
+	return (struct spot){
+		.row = view->row[level] + agent_idx / 64,
+		.bit = bit_of(agent_idx),
+		.row_words = view->row_words[level],
+		.cached_at = (size_t)KM_VIEW_CACHED * view->word_nr,
+		.level = level,
+		.agent_idx = agent_idx,
+	};
 }
 
-static void clear_cached(struct km_view *view, enum km_cache_level level, uint32_t id,
-			 uint32_t agent_idx)
+/* Return: whether it was not augmented before. */
+static inline bool set_cached(const struct spot *at, uint32_t id)
 {
-	uint64_t *word = word_of(view, level, id, agent_idx);
+	uint64_t *word = at->row + id * at->row_words;
+	const bool was_absent = !(*word & at->bit);
 
-	word[KM_VIEW_CACHED * view->word_nr] &= ~bit_of(agent_idx);
-	if (level == KM_CACHE_RULE)
-		review_obj(view, agent_idx, id);
-	else if (!(word[KM_VIEW_COMING * view->word_nr] & bit_of(agent_idx)))
-		word[KM_VIEW_AUGMENTED] &= ~bit_of(agent_idx);
+	word[at->cached_at] |= at->bit;
+	*word |= at->bit;
+	return was_absent;
+}
+
+/* Return: whether it is not augmented any more; of rule objects only. */
+static inline bool clear_cached(const struct km_view *view, const struct spot *at, uint32_t id)
+{
+	uint64_t *word = at->row + id * at->row_words;
+
+	word[at->cached_at] &= ~at->bit;
+	if (at->level == KM_CACHE_RULE)
+		return review_obj(view, at->agent_idx, id, word, at->bit);
+	*word &= ~at->bit | word[KM_VIEW_COMING * view->word_nr];
+	return false;
+}
+
+/* V3: what is not of the current generation says nothing. Return: see the two. */
+static inline bool note_cached(const struct km_view *view, const struct spot *at, struct km_key key,
+			       bool present)
+{
+	if (view->gen[at->level][key.id] != key.gen)
+		return false;
+	return present ? set_cached(at, key.id) : clear_cached(view, at, key.id);
 }
 
 void km_view_note_cached(struct km_view *view, uint32_t agent_idx, enum km_cache_level level,
 			 struct km_key key, bool present)
 {
-	if (view->gen[level][key.id] != key.gen) /* V3 */
-		return;
-	if (present)
-		set_cached(view, level, key.id, agent_idx);
-	else
-		clear_cached(view, level, key.id, agent_idx);
+	const struct spot at = spot_of(view, level, agent_idx);
+	const bool changed = note_cached(view, &at, key, present);
+
+	tell_turn(view, agent_idx, level == KM_CACHE_RULE && changed);
 }
 
 static int fold_grow(struct km_view *view, uint32_t agent_idx, enum km_cache_level level,
@@ -451,35 +483,53 @@ static int fold_grow(struct km_view *view, uint32_t agent_idx, enum km_cache_lev
 	return 0;
 }
 
-/* The first place at or after @i, and below @nr, at which the two differ; or @nr. */
-static uint32_t next_change(const struct km_key *a, const struct km_key *b, uint32_t i, uint32_t nr)
+static inline bool is_same(const struct km_key *a, const struct km_key *b, uint32_t nr)
 {
-	while (i + FOLD_KEY_NR <= nr && !memcmp(&a[i], &b[i], FOLD_KEY_NR * sizeof(*a)))
+	return !memcmp(a, b, nr * sizeof(*a));
+}
+
+/* The first place at or after @i, and below @nr, at which the two differ; or @nr. */
+static inline uint32_t next_change(const struct km_key *a, const struct km_key *b, uint32_t i,
+				   uint32_t nr)
+{
+	const uint32_t near = (uint32_t)km_min_u64(i + FOLD_NEAR_NR, nr);
+
+	for (; i < near; i++)
+		if (!is_same(&a[i], &b[i], 1))
+			return i;
+	while (i + FOLD_KEY_NR <= nr && is_same(&a[i], &b[i], FOLD_KEY_NR))
 		i += FOLD_KEY_NR;
-	while (i < nr && a[i].id == b[i].id && a[i].gen == b[i].gen)
+	while (i < nr && is_same(&a[i], &b[i], 1))
 		i++;
 	return i;
 }
 
 /* First what is new comes, then what is not there any more goes, so that what moved stays. */
-static void fold_level(struct km_view *view, uint32_t agent_idx, enum km_cache_level level,
-		       const struct km_key *keys, uint32_t nr)
+static inline __attribute__((always_inline)) void fold_level(struct km_view *view,
+							     uint32_t agent_idx,
+							     enum km_cache_level level,
+							     const struct km_key *keys, uint32_t nr)
 {
-	struct km_key *mine = view->folded[level][agent_idx];
+	const struct spot at = spot_of(view, level, agent_idx);
+	const uint32_t *const gen = view->gen[level];
+	struct km_key *const mine = view->folded[level][agent_idx];
+	uint64_t *const mark = view->fold_mark[level];
 	const uint32_t old_nr = view->folded_nr[level][agent_idx];
 	const uint32_t both = (uint32_t)km_min_u64(old_nr, nr);
 	const uint64_t turn = ++view->fold_nr;
 	uint32_t i, first = next_change(mine, keys, 0, both);
+	bool changed = false;
 
 	for (i = first; i < nr; i = i < both ? next_change(mine, keys, i + 1, both) : i + 1) {
-		if (view->gen[level][keys[i].id] != keys[i].gen) /* V3 */
+		if (gen[keys[i].id] != keys[i].gen) /* V3 */
 			continue;
-		view->fold_mark[level][keys[i].id] = turn;
-		set_cached(view, level, keys[i].id, agent_idx);
+		mark[keys[i].id] = turn;
+		changed |= set_cached(&at, keys[i].id);
 	}
 	for (i = first; i < old_nr; i = i < both ? next_change(mine, keys, i + 1, both) : i + 1)
-		if (view->fold_mark[level][mine[i].id] != turn)
-			clear_cached(view, level, mine[i].id, agent_idx);
+		if (mark[mine[i].id] != turn)
+			changed |= clear_cached(view, &at, mine[i].id);
+	tell_turn(view, agent_idx, level == KM_CACHE_RULE && changed);
 	if (nr > first)
 		memcpy(&mine[first], &keys[first], (nr - first) * sizeof(*mine));
 	view->folded_nr[level][agent_idx] = nr;
@@ -495,8 +545,10 @@ static int fold_all(struct km_view *view, uint32_t agent_idx, const struct km_di
 		if (err)
 			return err;
 	}
-	for (level = 0; level < KM_CACHE_LEVEL_NR; level++)
-		fold_level(view, agent_idx, level, digest->keys[level], digest->nr[level]);
+	fold_level(view, agent_idx, KM_CACHE_TOP, digest->keys[KM_CACHE_TOP],
+		   digest->nr[KM_CACHE_TOP]);
+	fold_level(view, agent_idx, KM_CACHE_RULE, digest->keys[KM_CACHE_RULE],
+		   digest->nr[KM_CACHE_RULE]);
 	return 0;
 }
 
@@ -529,23 +581,33 @@ static int prepare_log(struct km_view *view, uint32_t agent_idx, const struct km
 static int fold_log(struct km_view *view, uint32_t agent_idx, const struct km_change *change,
 		    uint32_t nr)
 {
+	const struct spot at[] = { spot_of(view, KM_CACHE_TOP, agent_idx),
+				   spot_of(view, KM_CACHE_RULE, agent_idx) };
 	const struct km_change *const end = change + nr;
-	const int err = prepare_log(view, agent_idx, change, nr);
-	struct km_key *mine;
-	uint32_t *mine_nr;
+	uint32_t mine_nr[KM_CACHE_LEVEL_NR], level;
+	struct km_key *mine[KM_CACHE_LEVEL_NR];
+	bool changed[KM_CACHE_LEVEL_NR] = { false };
 
-	for (; !err && change < end; change++) {
-		mine = view->folded[change->level][agent_idx];
-		mine_nr = &view->folded_nr[change->level][agent_idx];
-		if (change->present) {
-			mine[(*mine_nr)++] = change->key;
-		} else {
-			KM_BUG_ON(change->place >= *mine_nr);
-			mine[change->place] = mine[--*mine_nr];
-		}
-		km_view_note_cached(view, agent_idx, change->level, change->key, change->present);
+	if (prepare_log(view, agent_idx, change, nr))
+		return -ENOMEM;
+	for (level = 0; level < KM_CACHE_LEVEL_NR; level++) {
+		mine[level] = view->folded[level][agent_idx];
+		mine_nr[level] = view->folded_nr[level][agent_idx];
 	}
-	return err;
+	for (; change < end; change++) {
+		level = change->level;
+		if (change->present) {
+			mine[level][mine_nr[level]++] = change->key;
+		} else {
+			KM_BUG_ON(change->place >= mine_nr[level]);
+			mine[level][change->place] = mine[level][--mine_nr[level]];
+		}
+		changed[level] |= note_cached(view, &at[level], change->key, change->present);
+	}
+	tell_turn(view, agent_idx, changed[KM_CACHE_RULE]);
+	for (level = 0; level < KM_CACHE_LEVEL_NR; level++)
+		view->folded_nr[level][agent_idx] = mine_nr[level];
+	return 0;
 }
 
 int km_view_fold(struct km_view *view, uint32_t agent_idx, const struct km_digest *digest)
