@@ -17,6 +17,10 @@ const struct ring_contestant km_ring_contestants[] = {
 	{ "cached", NULL, 8, true, &ring_cached_8_burst },
 	{ "cached", NULL, 64, false, &ring_cached_64 },
 	{ "cached", NULL, 64, true, &ring_cached_64_burst },
+	{ "cached-touch", NULL, 8, false, &ring_touch_8 },
+	{ "cached-touch", NULL, 8, true, &ring_touch_8_burst },
+	{ "cached-touch", NULL, 64, false, &ring_touch_64 },
+	{ "cached-touch", NULL, 64, true, &ring_touch_64_burst },
 	{ "ck", "libck-dev", 8, false, &ring_ck_8 }, /* has no bursts */
 	{ "ck", "libck-dev", 64, false, &ring_ck_64 },
 	{ "boost", "libboost-dev and g++", 8, false, &ring_boost_8 },

@@ -6,7 +6,11 @@
 
 static uint32_t tell_every(uint32_t slot_nr)
 {
-	return slot_nr >= 4 * KM_LINES_TELL ? KM_LINES_TELL : KM_LINES_TELL / 4;
+	const uint32_t quarter = slot_nr / 4;
+
+	return quarter < KM_LINES_TELL_MIN ? KM_LINES_TELL_MIN
+	       : quarter > KM_LINES_TELL   ? KM_LINES_TELL
+					   : quarter;
 }
 
 int km_lines_init(struct km_lines *r, uint32_t slot_nr)
@@ -28,6 +32,7 @@ int km_lines_init(struct km_lines *r, uint32_t slot_nr)
 	r->put_stop = r->slots + nr - 1; /* see km_lines_look() */
 	r->put_lap = r->get_lap = r->tail_seen = 0;
 	r->put_tell = r->get_tell = tell - 1;
+	r->get_back = KM_LINES_BACK;
 	atomic_init(&r->tail, 0);
 	atomic_init(&r->head, 0);
 	return 0;
@@ -61,10 +66,14 @@ uint64_t km_lines_stand_back(struct km_lines *r)
 	if (run < 0)
 		run += r->get_end - r->get_base;
 	r->get_empty = r->get;
-	if (run < (ptrdiff_t)KM_LINES_RUN)
+	if (run < (ptrdiff_t)r->get_back) {
+		r->get_back = KM_LINES_BACK;
 		return 0;
-	for (i = 0; i < KM_LINES_BACK; i++)
+	}
+	for (i = 0; i < r->get_back; i++)
 		km_cpu_relax();
+	if (r->get_back < KM_LINES_BACK_MAX)
+		r->get_back *= 2;
 	return km_lines_first(r->get);
 }
 

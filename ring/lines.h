@@ -9,9 +9,14 @@
  *
  * The producer never looks at a slot; the consumer clears a slot's first word
  * when it has copied the message, and tells its head every KM_LINES_TELL
- * messages (small rings: 16). The producer tells its tail as often, a hint for
- * the consumer to fetch complete lines ahead. What is not told counts as full:
- * at least as many messages fit as were asked for, up to KM_LINES_OVER more.
+ * messages (small rings: a quarter of theirs, at least 16). The producer tells its
+ * tail as often, a hint for the consumer to fetch complete lines ahead. What is not
+ * told counts as full: at least as many messages fit as were asked for, up to
+ * KM_LINES_OVER more.
+ *
+ * A consumer that is faster than the producer is always at its heels and takes the line
+ * that is being filled. One that empties the ring after a run of messages stands back, for
+ * twice as long each time the run was worth it: as many messages as it waited pauses.
  *
  * I1: only the producer turns a first word into one that is not 0, within the
  * told head's lap; I2: only the consumer turns it into 0, before it tells.
@@ -33,11 +38,13 @@
 
 #define KM_LINES_SLOTS_MIN 2u
 #define KM_LINES_SLOTS_MAX (1u << 20)
-#define KM_LINES_TELL 64u
+#define KM_LINES_TELL 256u
+#define KM_LINES_TELL_MIN 16u
 #define KM_LINES_OVER KM_LINES_TELL
 #define KM_LINES_AHEAD 16u /* lines that the consumer fetches ahead */
-#define KM_LINES_RUN 8u /* see KM_SPSC_RUN */
+/* Pauses of standing back, the first time and at most; also the run that is worth it. */
 #define KM_LINES_BACK 8u
+#define KM_LINES_BACK_MAX 64u
 
 /* A message; word[0] is not 0. */
 struct km_line {
@@ -65,6 +72,7 @@ struct km_lines {
 	struct km_lines_slot *get_base, *get_end; /* never change */
 	uint32_t get_lap, get_tell;
 	uint32_t tail_seen;
+	uint32_t get_back; /* pauses to stand back next time */
 
 	/* consumer stores */
 	alignas(KM_SHARE_BYTES) _Atomic uint32_t head;
@@ -102,7 +110,7 @@ uint32_t km_lines_look(struct km_lines *r);
 
 /**
  * km_lines_stand_back() - what km_lines_peek() does about an empty slot after others were full.
- * Context: km_lines_peek() only. Progress: wait-free, at most about 0.2 us.
+ * Context: km_lines_peek() only. Progress: wait-free, at most KM_LINES_BACK_MAX pauses (1.6 us).
  * Return: what the first word is at last.
  */
 uint64_t km_lines_stand_back(struct km_lines *r);

@@ -232,7 +232,7 @@ static void print_cell(const struct entry *entry, const struct km_ring_result *r
 	const struct ring_contestant *who = entry->runs[i];
 	const struct km_ring_cell *cell = &result->cell[i][d];
 
-	printf("%-11s %5" PRIu32 "  %-6s  %-4s %6.1f %6.1f-%-6.1f %5.2f %6.0f %5.0f-%-5.0f %5.2f "
+	printf("%-12s %5" PRIu32 "  %-6s  %-4s %6.1f %6.1f-%-6.1f %5.2f %6.0f %5.0f-%-5.0f %5.2f "
 	       "%5" PRIu64 "\n",
 	       who->name, who->bytes, mode_of(who), distance_name[d], cell->mops.median,
 	       cell->mops.min, cell->mops.max, cell->mops.median / best_mops(entry, result, who, d),
@@ -266,14 +266,14 @@ static void print_text(const struct ring_args *args, const struct entry *entry,
 	printf("million messages a second, to the best of their kind; a message there and back in"
 	       " ns,\nto a line's round trip; medians, least-most; burst: up to %u at once\n\n",
 	       RING_BURST);
-	printf("%-11s %5s  %-6s  %-4s %6s %13s %5s %6s %11s %5s %5s\n", "ring", "bytes", "mode", "",
+	printf("%-12s %5s  %-6s  %-4s %6s %13s %5s %6s %11s %5s %5s\n", "ring", "bytes", "mode", "",
 	       "M/s", "", "best", "rtt", "", "line", "runs");
 	for (d = 0; d < KM_RING_DISTANCE_NR; d++)
 		for (k = 0; k < 4; k++)
 			print_group(entry, result, k / 2 ? 64 : 8, k % 2, d);
 	for (i = 0; i < entry->all_nr; i++)
 		if (!entry->all[i]->ops)
-			printf("%-11s %5" PRIu32 "  %-6s  unavailable: install %s, then make\n",
+			printf("%-12s %5" PRIu32 "  %-6s  unavailable: install %s, then make\n",
 			       entry->all[i]->name, entry->all[i]->bytes, mode_of(entry->all[i]),
 			       entry->all[i]->package);
 	printf("%" PRIu64 " rounds on CPUs %" PRIu64 " and %" PRIu64 "; of %" PRIu64
@@ -352,7 +352,7 @@ int km_bench_ring_main(int argc, char **argv)
 	};
 	const struct km_opt opts[] = {
 		{ "ring", KM_OPT_STRING, &args.rings, "R,..",
-		  "of kamino, kamino-pool, cached, ck, boost, dpdk (all)", 0, 0 },
+		  "of kamino[-pool], cached[-touch], ck, boost, dpdk (all)", 0, 0 },
 		{ "bytes", KM_OPT_STRING, &args.bytes, "N,..", "of a message: 8, 64 (8,64)", 0, 0 },
 		{ "single", KM_OPT_FLAG, &args.single, NULL, "only messages one by one", 0, 0 },
 		{ "burst", KM_OPT_FLAG, &args.burst, NULL, "only up to 32 messages at once", 0, 0 },

@@ -8,7 +8,7 @@ from tap import Skip, run, run_json
 
 OURS = [("kamino", 8, "single"), ("kamino", 8, "burst"), ("kamino", 64, "single"), ("kamino", 64, "burst"),
         ("kamino-pool", 64, "single"), ("kamino-pool", 64, "burst")]
-CACHED = [("cached", b, m) for b in (8, 64) for m in ("single", "burst")]
+CACHED = [(r, b, m) for r in ("cached", "cached-touch") for b in (8, 64) for m in ("single", "burst")]
 RIVALS = [("ck", 8, "single"), ("ck", 64, "single")] + [
     (r, b, m) for r in ("boost", "dpdk") for b in (8, 64) for m in ("single", "burst")]
 

@@ -387,6 +387,34 @@ static void lines_keeps_order_when_positions_wrap(void **state)
 	km_lines_fini(&r);
 }
 
+static void lines_take_run(struct km_lines *r, uint32_t nr)
+{
+	uint64_t i, first;
+
+	for (i = 1; i <= nr; i++)
+		assert_true(lines_push(r, i));
+	for (i = 1; i <= nr; i++)
+		lines_pop_expect(r, i);
+	assert_null(km_lines_peek(r, &first));
+}
+
+static void lines_stands_back_longer_while_the_runs_are_worth_it(void **state)
+{
+	struct km_lines r;
+	uint32_t i;
+
+	(void)state;
+	assert_int_equal(km_lines_init(&r, 128), 0);
+	lines_take_run(&r, 1); /* no run: nothing to stand back from */
+	assert_int_equal(r.get_back, KM_LINES_BACK);
+	for (i = 0; i < 10; i++)
+		lines_take_run(&r, 100); /* across the end of the slots, too */
+	assert_int_equal(r.get_back, KM_LINES_BACK_MAX);
+	lines_take_run(&r, KM_LINES_BACK_MAX - 1);
+	assert_int_equal(r.get_back, KM_LINES_BACK);
+	km_lines_fini(&r);
+}
+
 static void lines_in_place_is_what_was_begun(void **state)
 {
 	const uint64_t *got;
@@ -833,6 +861,7 @@ int main(void)
 		cmocka_unit_test(lines_refuses_bad_sizes),
 		cmocka_unit_test(lines_takes_what_was_asked_for_then_refuses_then_recovers),
 		cmocka_unit_test(lines_keeps_order_when_positions_wrap),
+		cmocka_unit_test(lines_stands_back_longer_while_the_runs_are_worth_it),
 		cmocka_unit_test(lines_in_place_is_what_was_begun),
 		cmocka_unit_test(spsc_behaves_as_a_bounded_queue),
 		cmocka_unit_test(mpsc_behaves_as_a_bounded_queue),
