@@ -45,7 +45,6 @@ struct km_arena {
 	unsigned int idx; /* jemalloc's */
 	bool bound;
 	_Atomic uint64_t mapped_bytes;
-	_Atomic uint64_t trim_nr;
 };
 
 /* ---- the node ------------------------------------------------------------- */
@@ -301,7 +300,6 @@ int km_arena_create(struct km_arena **out, const struct km_arena_cfg *cfg)
 	arena->cfg = *cfg;
 	arena->hooks = hooks_template;
 	atomic_init(&arena->mapped_bytes, 0);
-	atomic_init(&arena->trim_nr, 0);
 	err = probe_node(cfg->node, &arena->bound);
 	if (err)
 		goto err_free;
@@ -363,11 +361,7 @@ static bool make_room(struct km_arena *arena)
 {
 	uint64_t before = km_arena_mapped_bytes(arena);
 
-	if (arena_ctl(arena, "purge", NULL, 0) || km_arena_mapped_bytes(arena) >= before)
-		return false;
-	/* relaxed: statistics */
-	atomic_fetch_add_explicit(&arena->trim_nr, 1, memory_order_relaxed);
-	return true;
+	return !arena_ctl(arena, "purge", NULL, 0) && km_arena_mapped_bytes(arena) < before;
 }
 
 void *km_arena_alloc(struct km_arena *arena, size_t bytes, size_t align)
@@ -400,12 +394,6 @@ uint64_t km_arena_mapped_bytes(const struct km_arena *arena)
 {
 	/* any value it had is a right answer for some moment */
 	return km_read_racy(&arena->mapped_bytes);
-}
-
-uint64_t km_arena_trim_nr(const struct km_arena *arena)
-{
-	/* statistics */
-	return km_read_racy(&arena->trim_nr);
 }
 
 bool km_arena_bound(const struct km_arena *arena)

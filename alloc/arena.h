@@ -5,7 +5,7 @@
  *
  * Freed memory stays mapped and backed for the next allocation. When the limit
  * stands in the way, the arena gives what is free back to the kernel and tries
- * once more (counted: km_arena_trim_nr()).
+ * once more.
  */
 #ifndef KM_ALLOC_ARENA_H
 #define KM_ALLOC_ARENA_H
@@ -84,9 +84,6 @@ size_t km_arena_round(size_t bytes, size_t align);
 
 /** km_arena_mapped_bytes() - mapped now. Any thread; may be stale. */
 uint64_t km_arena_mapped_bytes(const struct km_arena *arena);
-
-/** km_arena_trim_nr() - times it gave free memory back to make room. Any thread; may be stale. */
-uint64_t km_arena_trim_nr(const struct km_arena *arena);
 
 /** km_arena_bound() - whether its memory is bound to cfg.node. Never changes. */
 bool km_arena_bound(const struct km_arena *arena);

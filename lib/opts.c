@@ -74,16 +74,6 @@ static int parse_count(const char *text, uint64_t *value)
 	return fabs(scaled - (double)*value) < 1e-6 * scaled ? 0 : -EINVAL;
 }
 
-int km_parse_duration(const char *text, uint64_t *ns)
-{
-	return parse_with_unit(text, time_units, ns);
-}
-
-int km_parse_bytes(const char *text, uint64_t *bytes)
-{
-	return parse_with_unit(text, byte_units, bytes);
-}
-
 static size_t edit_distance(const char *a, const char *b)
 {
 	size_t row[WORD_MAX + 1], a_nr = strlen(a), b_nr = strlen(b), i, j, diag, above;

@@ -45,12 +45,6 @@ int km_opts_parse(const struct km_opt *opts, int argc, char **argv, int *rest_nr
 /** km_opts_help() - print the table, one line an option, within 100 columns. */
 void km_opts_help(const struct km_opt *opts, FILE *to);
 
-/** km_parse_duration() - "10us" to nanoseconds. Return: 0 or -EINVAL. */
-int km_parse_duration(const char *text, uint64_t *ns) KM_MUST_CHECK;
-
-/** km_parse_bytes() - "64MiB" to bytes. Return: 0 or -EINVAL. */
-int km_parse_bytes(const char *text, uint64_t *bytes) KM_MUST_CHECK;
-
 /**
  * km_suggest() - the name nearest to @word by edit distance.
  * @names: NULL-terminated.

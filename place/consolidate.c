@@ -41,18 +41,6 @@ void km_cons_raise(struct km_cons *cons)
 	memset(&cons->node[0], 0, sizeof(cons->node[0]));
 }
 
-void km_cons_finish(struct km_cons *cons)
-{
-	const uint32_t n = cons->block_nr;
-	uint64_t i;
-
-	for (i = cons->server_nr; i < (uint64_t)n * KM_CONS_BLOCK; i++)
-		cons->key[i] = KM_KEY_NONE;
-	for (i = 0; i < n; i++)
-		cons->node[n + i] = km_cons_leaf(&cons->key[i * KM_CONS_BLOCK]);
-	km_cons_raise(cons);
-}
-
 void km_cons_set(struct km_cons *cons, uint32_t server, uint64_t key)
 {
 	const uint32_t block = server / KM_CONS_BLOCK;
@@ -99,20 +87,6 @@ bool km_cons_best(const struct km_cons *cons, struct km_rand *rand, uint32_t *se
 		b++;
 	*server = b;
 	return true;
-}
-
-uint32_t km_cons_list(struct km_cons *cons, struct km_rand *rand, uint32_t nr, uint32_t *server,
-		      uint64_t *key)
-{
-	uint32_t i, got;
-
-	for (got = 0; got < nr && km_cons_best(cons, rand, &server[got]); got++) {
-		key[got] = cons->key[server[got]];
-		km_cons_set(cons, server[got], KM_KEY_NONE);
-	}
-	for (i = got; i--;)
-		km_cons_set(cons, server[i], key[i]);
-	return got;
 }
 
 const char *km_cons_check(const struct km_cons *cons)

@@ -49,14 +49,10 @@ uint64_t km_cons_bytes(uint32_t server_nr);
 void km_cons_map(struct km_cons *cons, void *slot, uint32_t server_nr);
 
 /**
- * km_cons_finish() - build the tree over the keys that the caller has written.
- * Fills the keys past server_nr with KM_KEY_NONE. O(server_nr), streaming.
- */
-void km_cons_finish(struct km_cons *cons);
-
-/**
- * km_cons_raise() - the same, when keys and leaves are all there already.
- * For a builder that makes the leaves while their keys are at hand.
+ * km_cons_raise() - build the tree over leaves that are all there.
+ *
+ * Who builds makes the leaves while their keys are at hand; keys past server_nr are
+ * KM_KEY_NONE. O(server_nr), streaming.
  */
 void km_cons_raise(struct km_cons *cons);
 
@@ -83,14 +79,6 @@ void km_cons_set(struct km_cons *cons, uint32_t server, uint64_t key);
  * O(log server_nr). Return: false when no server is feasible.
  */
 bool km_cons_best(const struct km_cons *cons, struct km_rand *rand, uint32_t *server);
-
-/**
- * km_cons_list() - up to @nr of the best servers, best first, random among equals.
- * @server, @key: [nr], filled. @cons is changed meanwhile and restored.
- * O(nr log server_nr). Return: how many there are.
- */
-uint32_t km_cons_list(struct km_cons *cons, struct km_rand *rand, uint32_t nr, uint32_t *server,
-		      uint64_t *key);
 
 /** km_cons_check() - recount everything; tests. Return: NULL or what is wrong. */
 const char *km_cons_check(const struct km_cons *cons);

@@ -343,11 +343,6 @@ const struct km_csv_field *km_csv_field(const struct km_csv_reader *csv, uint32_
 	return &csv->field[idx];
 }
 
-uint64_t km_csv_line(const struct km_csv_reader *csv)
-{
-	return csv->line_nr;
-}
-
 int km_csv_refuse(const struct km_csv_reader *csv, uint32_t idx, struct km_diag *diag,
 		  const char *fmt, ...)
 {

@@ -38,8 +38,6 @@ int km_csv_next(struct km_csv_reader *csv, struct km_diag *diag) KM_MUST_CHECK;
 uint32_t km_csv_field_nr(const struct km_csv_reader *csv);
 /** km_csv_field() - field @idx of this line, below km_csv_field_nr(). */
 const struct km_csv_field *km_csv_field(const struct km_csv_reader *csv, uint32_t idx);
-/** km_csv_line() - the number of this line, from 1. */
-uint64_t km_csv_line(const struct km_csv_reader *csv);
 
 /**
  * km_csv_refuse() - fill @diag with this line and the column of field @idx.

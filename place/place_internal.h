@@ -150,7 +150,6 @@ enum km_serve km_place_serve(struct km_workload_agent *wa, struct km_serve_part 
 			     uint32_t part_nr);
 /* Begin picking for a request; then km_place_pick() any number of times per part. */
 void km_place_pick_begin(struct km_workload_agent *wa);
-void km_place_part_begin(struct km_workload_agent *wa, struct km_choice_part *cp);
 /* Appends to wa->pick; @more: another VM of this part will follow. false: no server is left. */
 bool km_place_pick(struct km_workload_agent *wa, struct km_choice_part *cp, uint32_t vm,
 		   uint32_t width, bool more);

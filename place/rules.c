@@ -181,7 +181,11 @@ bool km_rule_is_preference(enum km_rule_kind kind)
 	return kind >= KM_RULE_PREFER && kind <= KM_RULE_ORDER;
 }
 
-void km_rule_traits(const struct km_rule *rule, uint32_t *res, const char **trait)
+/*
+ * The resources (a bit each) and the trait column, or NULL, that a rule's evaluation
+ * uses. A SPREAD rule is no cached evaluation: both are empty for it.
+ */
+static void traits_of(const struct km_rule *rule, uint32_t *res, const char **trait)
 {
 	*res = 0;
 	*trait = NULL;
@@ -356,7 +360,7 @@ static int check_uses(struct parser *p)
 
 	if (!list)
 		return 0;
-	km_rule_traits(p->rule, &res, &trait);
+	traits_of(p->rule, &res, &trait);
 	for (i = 0; i < KM_RES_NR; i++)
 		if (res & 1u << i)
 			names[nr++] = km_res_name[i];

@@ -75,14 +75,6 @@ int km_ruleset_load(struct km_ruleset **out, const char *path, struct km_diag *d
 int km_ruleset_default(struct km_ruleset **out, const struct km_trace_schema *schema,
 		       const struct km_inventory *inv) KM_MUST_CHECK;
 
-/**
- * km_rule_traits() - the resources and the trait column that a rule's evaluation uses.
- * @res: bit r set = uses the wanted quantity of resource r.
- * @trait: a column of the trace, or NULL. A SPREAD rule is no cached
- *	evaluation: both are empty for it.
- */
-void km_rule_traits(const struct km_rule *rule, uint32_t *res, const char **trait);
-
 /** km_rule_kind_name() - as in a file: "best-fit". */
 const char *km_rule_kind_name(enum km_rule_kind kind);
 

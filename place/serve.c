@@ -222,7 +222,7 @@ void km_place_pick_begin(struct km_workload_agent *wa)
 	wa->undo_nr = 0;
 }
 
-void km_place_part_begin(struct km_workload_agent *wa, struct km_choice_part *cp)
+static void part_begin(struct km_workload_agent *wa, struct km_choice_part *cp)
 {
 	uint32_t i;
 
@@ -306,7 +306,7 @@ static bool pick_part(struct km_workload_agent *wa, const struct km_serve_part *
 	}
 	part_of(wa->place, part->req, &cp);
 	km_cons_map(&cp.cons, slot, wa->place->server_nr);
-	km_place_part_begin(wa, &cp);
+	part_begin(wa, &cp);
 	for (i = 0; i < ask->vm_nr && found; i++)
 		found = km_place_pick(wa, &cp, ask->vm[i], width, i + 1 < ask->vm_nr);
 	km_place_part_end(wa, &cp);

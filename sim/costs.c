@@ -47,21 +47,6 @@ static double normal_share(double z)
 
 /* ---- drawn ----------------------------------------------------------------- */
 
-void km_costs_drawn_default(struct km_cost_drawn *drawn)
-{
-	*drawn = (struct km_cost_drawn){
-		.miss_scale = 1,
-		.hit_scale = 1,
-		.correlation = 0.66, /* gives figure 1's ratios 1.7/2.9/4.0/6.9/18 */
-		.build_share = 0.15,
-		.common_share = 0.2,
-		.hit_floor = 0.1,
-		.lag_ref = 2000,
-		.lag_max = 20000,
-		.noise = 0.2,
-	};
-}
-
 static int check(const char *name, double value, double min, double max, struct km_diag *diag)
 {
 	if (value >= min && value <= max)

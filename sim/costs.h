@@ -60,9 +60,6 @@ enum km_handover {
 /* Of so many types a profile must know half, or it is another trace's. */
 #define KM_SIM_PROFILE_TYPES 64
 
-/** km_costs_drawn_default() - figure 1 as it stands and the fit's other parameters. */
-void km_costs_drawn_default(struct km_cost_drawn *drawn);
-
 /**
  * km_costs_create_drawn() - @rules: [rule_nr], kept by the caller. Rules with more
  *	traits take more of a miss.

@@ -113,7 +113,8 @@ static int set_cores(json_t *host)
 	return err;
 }
 
-json_t *km_json_host(void)
+/* The machine and the build; what the machine does not tell is "unavailable", or null for a number. */
+static json_t *host_json(void)
 {
 	json_t *host = json_object();
 	int err;
@@ -144,7 +145,7 @@ json_t *km_json_envelope(const char *command, json_t *params, json_t *results)
 
 	err = json_object_set_new(doc, "schema", json_string(KM_JSON_SCHEMA));
 	err |= json_object_set_new(doc, "command", json_string(command));
-	err |= json_object_set_new(doc, "host", km_json_host());
+	err |= json_object_set_new(doc, "host", host_json());
 	err |= json_object_set_new(doc, "params", params ? params : json_object());
 	err |= json_object_set_new(doc, "results", results);
 	if (err) {

@@ -17,13 +17,6 @@
 #define KM_JSON_SCHEMA "kamino/1"
 
 /**
- * km_json_host() - the machine and the build, as every document carries them.
- * What the machine does not tell is "unavailable", or null for a number.
- * Return: a new object; NULL when memory is short.
- */
-json_t *km_json_host(void);
-
-/**
  * km_json_envelope() - {schema, command, host, params, results}.
  * @params: taken over, also on failure; NULL = an empty object.
  * @results: taken over, also on failure; NULL (it could not be built) fails.

@@ -104,8 +104,6 @@ void run_publish_abandon(void);
 
 /* ---- run_report.c: tables, JSON, explanation, failed audits ---- */
 
-/** run_is_clean() - the audit of a run, its requests' accounts and its budgets. */
-bool run_is_clean(const struct run_world *w, const struct run_outcome *out);
 void run_print_head(const struct run_world *w);
 void run_print_row(const struct run_outcome *out);
 

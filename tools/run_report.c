@@ -26,7 +26,7 @@ static bool deletes_add_up(const struct km_replay_result *r)
 	return r->delete_rows == r->deletes + r->deletes_unknown + r->deletes_of_refused;
 }
 
-bool run_is_clean(const struct run_world *w, const struct run_outcome *out)
+static bool is_clean(const struct run_world *w, const struct run_outcome *out)
 {
 	const struct km_replay_result *r = &out->replay;
 
@@ -41,7 +41,7 @@ static void print_audit(const struct run_world *w, const struct run_outcome *out
 	const struct km_replay_result *r = &out->replay;
 	uint32_t i;
 
-	if (run_is_clean(w, out))
+	if (is_clean(w, out))
 		return;
 	fprintf(to, "AUDIT FAILED under %s:\n", out->policy->name);
 	if (r->lost)
@@ -137,7 +137,7 @@ static void print_counts(const struct run_world *w, const struct run_outcome *ou
 	       r->outcome[KM_AT_DOOR], r->outcome[KM_GAVE_UP], r->outcome[KM_BAD_REQUEST],
 	       r->conflicts, r->deletes, out->busy,
 	       100 * ratio(r->top_predicted_right, r->measured),
-	       run_is_clean(w, out) ? "clean" : "FAILED");
+	       is_clean(w, out) ? "clean" : "FAILED");
 }
 
 static void explain(const struct run_world *w, const struct run_outcome *out)
@@ -284,7 +284,7 @@ static json_t *outcome_json(const struct run_world *w, const struct run_outcome 
 	json_object_set_new(doc, "steady_minor_faults", json_integer((json_int_t)r->steady_faults));
 	json_object_set_new(doc, "types", json_integer((json_int_t)out->stats.types_interned));
 	json_object_set_new(doc, "interrupted", json_boolean(r->interrupted));
-	json_object_set_new(doc, "audit_clean", json_boolean(run_is_clean(w, out)));
+	json_object_set_new(doc, "audit_clean", json_boolean(is_clean(w, out)));
 	json_object_set_new(doc, "audit_failures", failures);
 	json_object_set_new(doc, "agent", agents_json(out));
 	if (r->series)
@@ -354,7 +354,7 @@ int run_report(const struct run_world *w, const struct run_outcome *out, uint32_
 
 	for (i = 0; i < nr; i++) {
 		print_audit(w, &out[i], stderr);
-		rc |= !run_is_clean(w, &out[i]) || out[i].estimates_lost;
+		rc |= !is_clean(w, &out[i]) || out[i].estimates_lost;
 	}
 	if (!w->opt.json && nr && out[nr - 1].replay.interrupted)
 		printf("\ninterrupted: %s stopped after %" PRIu64 " of %" PRIu64 " requests\n",

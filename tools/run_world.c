@@ -83,6 +83,7 @@ static int load_rules(struct run_world *w, struct km_diag *diag)
 #define AGENT_ARENA_NR 2
 #define THREAD_NR 3 /* dispatcher, estimator, publisher */
 
+/* The least of an agent's inventory; km_place_agent_bytes() knows the labels as well. */
 static uint64_t view_bytes(uint64_t server_nr)
 {
 	return server_nr * (KM_RES_NR * sizeof(int32_t) + 16);
@@ -121,9 +122,9 @@ static int check_room(const struct run_world *w, uint64_t bytes, struct km_diag 
 }
 
 /* Budgets are hard, so they are checked against the machine before anything runs. */
-static int check_memory(struct run_world *w, const struct km_workload *workload,
-			struct km_diag *diag)
+static int check_memory(struct run_world *w, const struct km_place_ctx *place, struct km_diag *diag)
 {
+	const struct km_workload *workload = km_place_workload(place);
 	const uint64_t have = km_host_memory("");
 
 	w->top_bytes = workload->class_bytes[workload->ops->top_class(workload->workload)];
@@ -136,7 +137,7 @@ static int check_memory(struct run_world *w, const struct km_workload *workload,
 			"kamino run: one consolidated result takes %" PRIu64
 			" KiB, the cache has %" PRIu64 " KiB: every request is served uncached\n",
 			w->top_bytes >> 10, w->cache_bytes >> 10);
-	return check_room(w, w->cache_bytes + view_bytes(w->inv->server_nr), diag);
+	return check_room(w, w->cache_bytes + km_place_agent_bytes(place), diag);
 }
 
 /* ---- what it serves ----------------------------------------------------------------- */
@@ -205,7 +206,7 @@ static int place_initial(struct run_world *w, struct km_diag *diag)
 
 	if (err)
 		return err;
-	err = check_memory(w, km_place_workload(place), diag);
+	err = check_memory(w, place, diag);
 	if (!err)
 		err = km_replay_plan_make(&w->jobs, w->trace, place,
 					  km_place_workload(place)->part_nr_max, w->opt.requests,

@@ -217,7 +217,7 @@ def wrong_usage_exits_2_and_says_what_to_do():
 
 def a_budget_beyond_memory_is_refused_with_the_remedy():
     _, err = run(*SMALL, "--cache", "900GB", code=2)
-    assert "lower --cache or --agents" in err
+    assert "lower --cache" in err and "--agents" in err, err
 
 
 def slots_beyond_the_budget_are_served_uncached_and_counted():
