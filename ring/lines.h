@@ -22,7 +22,8 @@
  * told head's lap; I2: only the consumer turns it into 0, before it tells.
  *
  * Orders: LINES_R1 and LINES_A1 carry the message; LINES_R2 and LINES_A2 carry that
- * the slot was copied and cleared before it is written again.
+ * the slot was copied and cleared before it is written again. Documentation/litmus/lines.pml
+ * is a model.
  */
 #ifndef KM_RING_LINES_H
 #define KM_RING_LINES_H
