@@ -107,6 +107,7 @@ SCRIPTS := \
 	tests/cli/compare_test.py \
 	tests/cli/flame_test.py \
 	tests/cli/job_test.py \
+	tests/cli/man_test.py \
 	tests/cli/profile_test.py \
 	tests/cli/report_test.py \
 	tests/cli/run_test.py \
@@ -126,7 +127,7 @@ RIVAL_OBJ := $(if $(SAN),,$(foreach r,$(RIVALS),$(filter %/ring_$(r).o,$(addsuff
 
 # ---- rules -----------------------------------------------------------------
 .PHONY: all check-arm64 perf bench-compare deps demo check check-run check-san check-zone stress check-breaks lint format \
-	install clean help
+	man install clean help
 .DEFAULT_GOAL := all
 .SECONDARY:
 
@@ -297,10 +298,17 @@ fuzz: ## mutated inputs under the sanitizers, SECS= seconds a program (10)
 fuzz-run: $(addprefix $(O)/tests/fuzz/,$(FUZZ))
 	$(Q)for fuzz in $^; do SECS=$${SECS:-10} $$fuzz || exit 1; done
 
-install: all ## binary, library, headers and kamino.pc; DESTDIR= PREFIX=
+man: $(O)/man/kamino.1 ## the man pages, from what the command says of itself
+$(O)/man/kamino.1: scripts/man.sh $(O)/kamino
+	$(call say,MAN,$(@D))
+	$(Q)scripts/man.sh $(O)/kamino $(@D) $(shell git log -1 --format=%cs 2>/dev/null)
+
+install: all man ## binary, library, headers, man pages and kamino.pc; DESTDIR= PREFIX=
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig
 	install -m 755 $(O)/kamino $(DESTDIR)$(PREFIX)/bin/
 	install -m 644 $(O)/libkamino.a $(DESTDIR)$(PREFIX)/lib/
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 $(O)/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	for header in include/kamino/kamino.h $(wildcard $(MODULES:=/*.h)); do \
 		case $$header in *_internal.h) continue ;; esac; \
 		install -D -m 644 $$header $(DESTDIR)$(PREFIX)/include/kamino/$${header#include/kamino/} || exit 1; \

@@ -57,6 +57,7 @@ check_packages() {
 		valgrind          memory checker
 		python3           checks JSON in the tests of the command
 		chromium          lays out reports in a test
+		mandoc            reads the man pages strictly
 	LIST
 }
 
