@@ -63,6 +63,9 @@ const struct km_sim_zone *km_sim_zone_find(const char *name)
 #define EXP_NR 4096
 /* Batches under way at a time; the next comes at once and whole. */
 #define BATCH_NR 64
+/* Mostly there are no more: who is first of them is found without a branch. */
+#define BATCH_FEW 4
+#define NEVER UINT64_MAX
 
 /* A draw by weight in one look (Walker's alias method). */
 struct alias {
@@ -72,7 +75,7 @@ struct alias {
 
 /* Requests of one type that come shortly after one another. */
 struct batch {
-	uint64_t next_ns;
+	uint64_t next_ns; /* NEVER where there is none */
 	uint32_t type_idx, left;
 };
 
@@ -81,8 +84,7 @@ struct zone_source {
 	struct km_sim_zone zone;
 	struct km_rand rand;
 	double base_per_ns, load; /* without bursts, at the day's mean */
-	uint64_t now_ns, end_ns; /* now: of the next batch's start */
-	bool ended;
+	uint64_t now_ns, end_ns; /* now: of the next batch's start; NEVER = no more */
 	struct batch batch[BATCH_NR];
 	uint32_t batch_nr, first; /* under way; the one whose request is next */
 	uint32_t multi_below; /* of 2^16: batches of more than one */
@@ -136,9 +138,9 @@ static uint64_t draw_span_ns(struct zone_source *s, double mean_s)
 static uint32_t draw_rank(const struct zone_source *s, uint32_t bits)
 {
 	uint64_t at = (uint64_t)bits * s->zone.types;
-	const struct alias *cell = &s->alias[at >> 32];
+	const struct alias cell = s->alias[at >> 32];
 
-	return (uint32_t)at < cell->below ? (uint32_t)(at >> 32) : cell->other;
+	return (uint32_t)at < cell.below ? (uint32_t)(at >> 32) : cell.other;
 }
 
 /* From 1 - swing at midnight up to 1 + swing at noon and down again; a short day is all of it. */
@@ -222,14 +224,14 @@ static uint32_t draw_type(struct zone_source *s)
 {
 	uint64_t bits = km_rand_u64(&s->rand);
 	uint32_t coin = (uint32_t)(bits & 0xffff), pick = (uint32_t)(bits >> 32);
-	uint32_t type;
+	uint32_t again, by_rank, type;
 
 	if (s->burst_on && (bits >> 16 & 0xffff) < s->burst_below)
 		return s->burst_type[(uint64_t)pick * s->zone.burst_types >> 32];
-	if (coin < s->repeat_below)
-		type = s->recent[(uint64_t)pick * s->zone.recent >> 32];
-	else
-		type = s->type_of_rank[draw_rank(s, pick)];
+	/* Both, as nobody can guess which. */
+	again = s->recent[(uint64_t)pick * s->zone.recent >> 32];
+	by_rank = s->type_of_rank[draw_rank(s, pick)];
+	type = coin < s->repeat_below ? again : by_rank;
 	s->recent[s->recent_at] = type;
 	s->recent_at = s->recent_at + 1 == s->zone.recent ? 0 : s->recent_at + 1;
 	return type;
@@ -249,27 +251,37 @@ static uint32_t draw_batch_size(struct zone_source *s)
 	return nr;
 }
 
+/* Of those at the same time the one of the least index. */
 static void find_first(struct zone_source *s)
 {
-	uint32_t i;
+	const struct batch *batch = s->batch;
+	uint32_t a = batch[1].next_ns < batch[0].next_ns, i;
+	uint32_t b = 2 + (batch[3].next_ns < batch[2].next_ns);
 
-	s->first = 0;
-	for (i = 1; i < s->batch_nr; i++)
-		if (s->batch[i].next_ns < s->batch[s->first].next_ns)
+	s->first = batch[b].next_ns < batch[a].next_ns ? b : a;
+	for (i = BATCH_FEW; i < s->batch_nr; i++)
+		if (batch[i].next_ns < batch[s->first].next_ns)
 			s->first = i;
+}
+
+static void end_day(struct zone_source *s)
+{
+	if (s->now_ns >= s->end_ns)
+		s->now_ns = NEVER;
 }
 
 /* The batch that now begins is under way; then the next one's time. */
 static void begin_batch(struct zone_source *s)
 {
-	struct batch *batch = &s->batch[s->batch_nr++];
+	const uint32_t at = s->batch_nr++;
 
-	batch->next_ns = s->now_ns;
-	batch->type_idx = draw_type(s);
-	batch->left = s->multi_below ? draw_batch_size(s) : 1;
+	s->batch[at].next_ns = s->now_ns;
+	s->batch[at].type_idx = draw_type(s);
+	s->batch[at].left = s->multi_below ? draw_batch_size(s) : 1;
+	if (s->batch[at].next_ns < s->batch[s->first].next_ns)
+		s->first = at;
 	advance(s, km_rand_u64(&s->rand));
-	s->ended = s->now_ns >= s->end_ns;
-	find_first(s);
+	end_day(s);
 }
 
 static void take_one(struct zone_source *s, struct km_arrival *arrival)
@@ -282,17 +294,19 @@ static void take_one(struct zone_source *s, struct km_arrival *arrival)
 	arrival->trait = s->trait[arrival->type_idx];
 	arrival->noise = (uint32_t)bits;
 	arrival->is_delete = false;
-	if (--batch->left)
+	if (--batch->left) {
 		batch->next_ns += (uint64_t)(draw_exp(s, bits) * s->zone.batch_gap_s * NS);
-	else
+	} else {
 		*batch = s->batch[--s->batch_nr];
+		s->batch[s->batch_nr].next_ns = NEVER;
+	}
 	find_first(s);
 }
 
 static bool next_one(struct zone_source *s, struct km_arrival *arrival)
 {
-	while (!s->ended && s->batch_nr < BATCH_NR &&
-	       (!s->batch_nr || s->now_ns <= s->batch[s->first].next_ns))
+	while (s->now_ns <= s->batch[s->first].next_ns && s->now_ns != NEVER &&
+	       s->batch_nr < BATCH_NR)
 		begin_batch(s);
 	if (!s->batch_nr)
 		return false;
@@ -540,6 +554,7 @@ static void begin(struct zone_source *s, double load, uint64_t seed)
 {
 	const struct km_sim_zone *zone = &s->zone;
 	double bursts = zone->burst_share > 0 ? zone->burst_share * zone->burst_factor : 0, size;
+	uint32_t i;
 
 	km_rand_init(&s->rand, seed ^ zone->seed);
 	s->load = load;
@@ -557,7 +572,9 @@ static void begin(struct zone_source *s, double load, uint64_t seed)
 	s->trade_ns = zone->trade_s > 0 ? draw_span_ns(s, zone->trade_s) : UINT64_MAX;
 	next_segment(s);
 	advance(s, km_rand_u64(&s->rand));
-	s->ended = s->now_ns >= s->end_ns;
+	end_day(s);
+	for (i = 0; i < BATCH_NR; i++)
+		s->batch[i].next_ns = NEVER;
 }
 
 int km_sim_zone_open(struct km_source **out, const struct km_sim_zone *zone, double load,
