@@ -5,16 +5,6 @@
 #include <stdatomic.h>
 #include <string.h>
 
-static unsigned int bucket_of(uint64_t value)
-{
-	unsigned int shift;
-
-	if (value < (1u << KM_HIST_BITS))
-		return (unsigned int)value;
-	shift = 64 - KM_HIST_BITS - (unsigned int)__builtin_clzll(value);
-	return (shift << (KM_HIST_BITS - 1)) + (unsigned int)(value >> shift);
-}
-
 static uint64_t bucket_low(unsigned int idx)
 {
 	unsigned int shift;
@@ -40,20 +30,6 @@ static uint64_t get(const struct km_hist *hist, unsigned int idx)
 static void put(struct km_hist *hist, unsigned int idx, uint64_t nr)
 {
 	atomic_store_explicit(&hist->bucket[idx], nr, memory_order_relaxed);
-}
-
-void km_hist_add(struct km_hist *hist, uint64_t value)
-{
-	unsigned int idx = bucket_of(value);
-
-	put(hist, idx, get(hist, idx) + 1);
-	hist->count++;
-	if (__builtin_add_overflow(hist->sum, value, &hist->sum))
-		hist->sum = UINT64_MAX;
-	if (value < hist->min)
-		hist->min = value;
-	if (value > hist->max)
-		hist->max = value;
 }
 
 void km_hist_merge(struct km_hist *into, const struct km_hist *from)

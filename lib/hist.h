@@ -10,6 +10,7 @@
 #ifndef KM_LIB_HIST_H
 #define KM_LIB_HIST_H
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 #define KM_HIST_BITS 7
@@ -29,8 +30,29 @@ struct km_hist {
 /** km_hist_init() - empty the histogram. */
 void km_hist_init(struct km_hist *hist);
 
+/* Values below 2^KM_HIST_BITS are their own bucket, as are those just above. */
+static inline unsigned int km_hist_bucket(uint64_t value)
+{
+	const uint64_t at_least = value | UINT64_C(1) << (KM_HIST_BITS - 1);
+	const unsigned int shift = 64 - KM_HIST_BITS - (unsigned int)__builtin_clzll(at_least);
+
+	return (shift << (KM_HIST_BITS - 1)) + (unsigned int)(value >> shift);
+}
+
 /** km_hist_add() - count @value once. Progress: wait-free. */
-void km_hist_add(struct km_hist *hist, uint64_t value);
+static inline void km_hist_add(struct km_hist *hist, uint64_t value)
+{
+	_Atomic uint64_t *bucket = &hist->bucket[km_hist_bucket(value)];
+	/* Relaxed, both: each bucket has one writer and is a number of its own. */
+	const uint64_t nr = atomic_load_explicit(bucket, memory_order_relaxed);
+
+	atomic_store_explicit(bucket, nr + 1, memory_order_relaxed);
+	hist->count++;
+	if (__builtin_add_overflow(hist->sum, value, &hist->sum))
+		hist->sum = UINT64_MAX;
+	hist->min = value < hist->min ? value : hist->min;
+	hist->max = value > hist->max ? value : hist->max;
+}
 
 /** km_hist_merge() - add all of @from to @into. */
 void km_hist_merge(struct km_hist *into, const struct km_hist *from);
