@@ -77,7 +77,7 @@ core_SRC := type.c estimate.c finish.c glance.c view.c view_check.c sched.c reco
 	estimator_thread.c runtime.c stage.c policy/policies.c policy/blind.c policy/latcache.c policy/more.c
 place_SRC := csv.c dict.c import_csv.c import_sqlite.c inventory.c res.c rules.c rules_default.c trace.c zone.c zone_data.c zone_fleet.c zone_gen.c \
 	agent.c audit.c consolidate.c kernels.c objects.c place.c preload.c rule_bind.c rule_eval.c serve.c store_memory.c view.c
-sim_SRC := costs.c costs_file.c experiment.c figures.c judge.c order.c paper.c serve.c sim.c sweep.c trace_source.c zone.c zone_file.c zones.c
+sim_SRC := check.c costs.c costs_file.c create.c experiment.c figures.c judge.c meet.c order.c paper.c result.c serve.c sim.c sweep.c timers.c trace_source.c zone.c zone_file.c zones.c
 tools_SRC := bench.c bench_dispatch.c build.c job.c json.c json_times.c main.c policy_list.c replay.c request_log.c run.c run_report.c run_world.c sim.c sim_report.c sim_world.c topo.c trace.c trace_stat.c version.c
 tools_SRC += report.c report_bench.c report_beside.c report_chart.c report_css.c report_doc.c report_groups.c report_html.c \
 	report_lying.c report_numbers.c report_off.c report_other.c report_paper.c report_plot.c report_runs.c report_script.c

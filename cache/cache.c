@@ -220,6 +220,11 @@ void km_cache_evict(struct km_cache *cache, struct km_cache_obj *obj)
 	evict(cache, obj, WHY_ASKED);
 }
 
+uint64_t km_cache_oldest_ns(const struct km_cache *cache)
+{
+	return oldest(cache) ? oldest(cache)->used_ns : UINT64_MAX;
+}
+
 uint32_t km_cache_age(struct km_cache *cache, uint64_t now_ns)
 {
 	struct km_cache_obj *obj;

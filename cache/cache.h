@@ -207,6 +207,12 @@ void km_cache_evict(struct km_cache *cache, struct km_cache_obj *obj);
 uint32_t km_cache_age(struct km_cache *cache, uint64_t now_ns);
 
 /**
+ * km_cache_oldest_ns() - when what would be evicted next was last used.
+ * Return: UINT64_MAX when nothing can be: all is pinned, or nothing there.
+ */
+uint64_t km_cache_oldest_ns(const struct km_cache *cache);
+
+/**
  * km_cache_version() - grows by one whenever the set of cached objects changed.
  */
 uint64_t km_cache_version(const struct km_cache *cache);

@@ -3,14 +3,54 @@
  * sim/serve.c - what an agent does with a request: the steps of core/eval.c
  * over the same cache, with made-up times in place of work.
  */
+#include <stdlib.h>
+
 #include "lib/rand.h"
 #include "sim/sim_internal.h"
 
-static void sample(struct sim *sim, enum km_sample_kind kind, uint32_t id, uint64_t ns)
+/* ---- what the view hears of the cache --------------------------------------- */
+
+void sim_cache_changed(void *owner, enum km_cache_level level, struct km_key key, bool present)
 {
-	km_estimator_add(sim->estimator, km_sample_pack(kind, id, ns));
-	sim->est_stale = true;
+	struct sim_agent *agent = owner;
+	struct sim_change *grown;
+
+	km_view_prefetch(agent->sim->view, level, key.id, agent->idx);
+	if (!agent->defer) {
+		km_view_note_cached(agent->sim->view, agent->idx, level, key, present);
+		return;
+	}
+	if (agent->change_nr == agent->change_cap) {
+		grown = realloc(agent->change, (agent->change_cap * 2 + 64) * sizeof(*grown));
+		if (!grown) {
+			agent->sim->oom = agent->sim->watch = true;
+			return;
+		}
+		agent->change = grown;
+		agent->change_cap = agent->change_cap * 2 + 64;
+	}
+	agent->change[agent->change_nr++] = (struct sim_change){ key, (uint8_t)level, present };
 }
+
+void sim_tell_changes(struct sim *sim, struct sim_agent *agent)
+{
+	uint32_t i;
+
+	for (i = 0; i < agent->change_nr; i++)
+		km_view_note_cached(sim->view, agent->idx, agent->change[i].level,
+				    agent->change[i].key, agent->change[i].present);
+	agent->change_nr = 0;
+	agent->defer = false;
+}
+
+void sim_future_changed(void *owner, enum km_cache_level level, struct km_key key, bool present)
+{
+	struct sim_agent *agent = owner;
+
+	km_view_note_future(agent->sim->view, agent->idx, level, key, present);
+}
+
+/* ---- serving ----------------------------------------------------------------- */
 
 void sim_count_bytes(struct sim *sim, struct sim_agent *agent)
 {
@@ -48,14 +88,21 @@ static uint64_t top_hit(struct sim *sim, struct sim_agent *agent, struct km_cach
 		km_cost_top_hit(sim->costs, sim_cost(sim, r->req.type), rev - top->rev, r->noise);
 
 	top->rev = rev;
-	if (!top->mark) {
-		if (agent->untold_nr == SIM_UNTOLD_NR)
-			sim_sync_revs(agent);
-		top->mark = true;
-		agent->untold[agent->untold_nr++] = top;
-	}
-	sample(sim, KM_SAMPLE_TYPE_HIT, r->req.type->key.id, ns);
+	agent->untold[agent->untold_nr] = top;
+	agent->untold_nr += !top->mark;
+	top->mark = true;
 	return ns;
+}
+
+uint64_t sim_handed_over_ns(const struct sim *sim, const struct sim_agent *agent, uint64_t due_ns,
+			    uint32_t noise)
+{
+	const bool asks = sim->cfg.policy->queueing != KM_QUEUE_OWN;
+	const enum km_handover after = agent->last_hit ? KM_HANDOVER_AFTER_HIT
+						       : KM_HANDOVER_AFTER_MISS;
+
+	return km_max_u64(due_ns + km_cost_handover(sim->costs, KM_HANDOVER_IDLE, asks, noise),
+			  sim->now_ns + km_cost_handover(sim->costs, after, asks, noise));
 }
 
 /* A rule object up to date and held, as core/eval.c's get_rule(); NULL when it does not fit. */
@@ -74,14 +121,14 @@ static struct km_cache_obj *get_rule(struct sim *sim, struct km_cache *cache, st
 					rev - obj->rev, r->noise);
 		r->req.rule_hits++;
 		r->rule_mask ^= UINT64_C(1) << rule_idx;
-		sample(sim, KM_SAMPLE_RULE_HIT, rule_idx, took);
+		sim_sample(sim, KM_SAMPLE_RULE_HIT, rule_idx, took);
 	} else {
 		obj = km_cache_insert_rule(cache, key, rule_idx, sim->now_ns);
 		if (!obj)
 			return NULL;
 		took = km_cost_rule_miss(sim->costs, miss_ns, rule_idx, r->noise);
 		r->req.rule_misses++;
-		sample(sim, KM_SAMPLE_RULE_MISS, rule_idx, took);
+		sim_sample(sim, KM_SAMPLE_RULE_MISS, rule_idx, took);
 	}
 	obj->rev = rev;
 	*ns += took;
@@ -120,7 +167,7 @@ static uint64_t top_miss(struct sim *sim, struct km_cache *cache, struct sim_req
 		km_cache_release(cache, deps[i]);
 	r->req.uncached = !top;
 	if (top)
-		sample(sim, KM_SAMPLE_BUILD, 0, build_ns);
+		sim_sample(sim, KM_SAMPLE_BUILD, 0, build_ns);
 	return ns + build_ns + serve_rest(sim, r, nr);
 }
 

@@ -11,10 +11,10 @@
 #include "sim/sim.h"
 
 #define KM_SIM_NEVER UINT64_MAX
+/* An agent that serves nobody ends: before never, and later than anything else. */
+#define SIM_IDLE_NS (KM_SIM_NEVER - 1)
 /* Arrivals drawn at a time. */
 #define SIM_AHEAD_NR 16
-/* Results whose rule objects are told of a hit later, at a time. */
-#define SIM_UNTOLD_NR 32
 
 struct sim_judged;
 
@@ -29,9 +29,9 @@ struct sim_req {
 	struct km_req req;
 	struct sim_req *next; /* of its agent's queue, or of the free ones */
 	uint32_t noise;
-	uint32_t type_slot; /* index into result->type */
 	uint64_t sent_seq; /* M1 */
 	uint64_t start_rev;
+	uint64_t took_ns, predicted_ns; /* of the service; predicted by its agent */
 	/* accuracy */
 	uint64_t rule_mask; /* bit r = rule r predicted a hit */
 	struct sim_judged *judged;
@@ -58,10 +58,10 @@ struct sim_agent {
 	struct sim_change *change;
 	struct sim *sim;
 	/*
-	 * A hit brings all rule objects of the result up to date, but few of them are
-	 * looked at before the next hit: their rev follows in sim_sync_revs().
+	 * A hit brings all rule objects of the result up to date, but their revs are looked
+	 * at by misses alone: until then the results that were hit are remembered, once each.
 	 */
-	struct km_cache_obj *untold[SIM_UNTOLD_NR]; /* results that were hit; marked */
+	struct km_cache_obj **untold; /* [type_cap + 1], marked; sim_sync_revs() tells them */
 	uint32_t untold_nr;
 	uint64_t bytes; /* of the cache, as last added up */
 	uint64_t sent_seq, started_seq; /* M1 */
@@ -74,6 +74,21 @@ struct sim_agent {
 struct sim_known {
 	struct km_type *type; /* NULL = not met yet */
 	uint32_t id; /* of type */
+};
+
+/* What is kept of a type, by id; a hit touches one line of it. */
+struct sim_type {
+	alignas(64) struct km_cost_type cost;
+	uint64_t hit_nr, hit_ns;
+	double hit_ms2;
+	alignas(64) uint64_t miss_nr, miss_ns;
+	double miss_ms2;
+};
+
+/* A place of the tournament over the agents' ends. */
+struct sim_end {
+	uint64_t ns; /* SIM_IDLE_NS = none */
+	uint32_t agent_idx; /* whose */
 };
 
 struct sim {
@@ -93,12 +108,11 @@ struct sim {
 	bool est_stale;
 
 	struct sim_agent *agent;
-	uint64_t *done_ns; /* [leaf_nr] end of service or update; KM_SIM_NEVER = none */
-	uint32_t *winner; /* [leaf_nr] tournament over done_ns; 1 is the root */
+	struct sim_end *end; /* [2 * leaf_nr] of services and updates; 1 is the first of all */
 	uint32_t leaf_nr;
 
 	struct sim_known *known; /* [source->type_nr] interned once; NULL = each time */
-	struct km_cost_type *cost; /* [type_cap] */
+	struct sim_type *type; /* [type_cap] */
 	uint64_t *miss_ns; /* [type_cap][rule_nr] */
 	uint64_t cost_known_nr, cost_unknown_nr;
 
@@ -109,6 +123,8 @@ struct sim {
 	uint32_t ahead_at, ahead_nr;
 	uint64_t arrival_ns; /* KM_SIM_NEVER after the last */
 	uint64_t publish_ns, age_ns; /* next */
+	uint64_t timer_ns; /* the earlier of the two */
+	bool watch; /* look for faults after each event: cfg.check, or there is one */
 
 	struct sim_req *free_req;
 	void **block; /* what was allocated */
@@ -123,7 +139,7 @@ struct sim {
 	uint64_t bytes; /* of all caches */
 	uint64_t bytes_since_ns;
 	unsigned __int128 bytes_area; /* byte nanoseconds */
-	uint64_t oom; /* an allocation in a callback failed */
+	bool oom; /* an allocation in a callback failed */
 
 	/* accuracy and oracle */
 	uint64_t *mask; /* [agent_nr] predicted rule hits of the request at hand */
@@ -136,9 +152,16 @@ static inline uint64_t sim_rev(const struct sim *sim)
 	return 1 + sim->changes + (sim->delete_ns ? sim->now_ns / sim->delete_ns : 0);
 }
 
+/* What an agent measured, for the estimator. */
+static inline void sim_sample(struct sim *sim, enum km_sample_kind kind, uint32_t id, uint64_t ns)
+{
+	km_estimator_add(sim->estimator, km_sample_pack(kind, id, ns));
+	sim->est_stale = true;
+}
+
 static inline struct km_cost_type *sim_cost(struct sim *sim, const struct km_type *type)
 {
-	return &sim->cost[type->key.id];
+	return &sim->type[type->key.id].cost;
 }
 
 static inline uint64_t *sim_miss_ns(struct sim *sim, const struct km_type *type)
@@ -146,14 +169,49 @@ static inline uint64_t *sim_miss_ns(struct sim *sim, const struct km_type *type)
 	return &sim->miss_ns[(size_t)type->key.id * sim->rule_nr];
 }
 
+/* When a request starts that is next on @agent, where threads take time to hand over. */
+uint64_t sim_handed_over_ns(const struct sim *sim, const struct sim_agent *agent, uint64_t due_ns,
+			    uint32_t noise);
+
+/* When a request really starts that is next on @agent, which is free now. */
+static inline uint64_t sim_start_ns(const struct sim *sim, const struct sim_agent *agent,
+				    uint64_t due_ns, uint32_t noise)
+{
+	return sim->hands_over ? sim_handed_over_ns(sim, agent, due_ns, noise) : sim->now_ns;
+}
+
+/* sim/create.c: what it is made of. */
+
+/* Check cfg, fill in its defaults, make everything; sim_destroy() also after an error. */
+int sim_create(struct sim *sim);
+void sim_destroy(struct sim *sim);
 /* @nr objects of @bytes each, zeroed, freed with the simulation; NULL = out of memory. */
 void *sim_block(struct sim *sim, size_t nr, size_t bytes);
 
-/* When a request really starts that is next on @agent, which is free now. */
-uint64_t sim_start_ns(const struct sim *sim, const struct sim_agent *agent, uint64_t due_ns,
-		      uint32_t noise);
+/* sim/meet.c: name a type whose id has a meaning it did not have, and work out its times. */
+int sim_meet_type(struct sim *sim, const struct km_type *type);
+
+/* sim/timers.c: what is due now, and when it is due next. */
+void sim_start_timers(struct sim *sim);
+void sim_timers(struct sim *sim);
+
+/* sim/check.c: M1 to M4; NULL, or which is broken. */
+const char *sim_check(const struct sim *sim);
+
+/* sim/result.c: what is reported. */
+
+/* Between the last arrival of a window and the first of the next. */
+void sim_end_window(struct sim *sim);
+/* At the end, be it an early one. */
+void sim_sum_up(struct sim *sim);
 
 /* sim/serve.c: what an agent does. */
+
+/* What a cache, and a future one, tells of its objects (km_cache_cfg.changed). */
+void sim_cache_changed(void *owner, enum km_cache_level level, struct km_key key, bool present);
+void sim_future_changed(void *owner, enum km_cache_level level, struct km_key key, bool present);
+/* Tell the view what came and went, as an agent publishes its digest when a request has ended. */
+void sim_tell_changes(struct sim *sim, struct sim_agent *agent);
 
 /*
  * Look up, insert, evict for @r on @agent now.
