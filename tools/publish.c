@@ -183,6 +183,17 @@ static void take_reasons(struct km_seg_decision *to, uint64_t req_id, uint32_t t
 	};
 }
 
+static void name_types(struct km_publisher *pub, struct km_seg_decision *list, uint64_t nr)
+{
+	uint64_t i;
+
+	for (i = 0; i < nr; i++) {
+		memset(list[i].type_name, 0, sizeof(list[i].type_name));
+		pub->run.type_name(pub->run.type_name_ctx, list[i].req_id, list[i].type_name,
+				   sizeof(list[i].type_name));
+	}
+}
+
 static void take_decisions(struct km_publisher *pub)
 {
 	const struct km_records *records = km_runtime_records(pub->run.rt);
@@ -198,6 +209,8 @@ static void take_decisions(struct km_publisher *pub)
 	run->done_nr = km_min_u64(pub->done_nr, KM_SEG_DONE_NR);
 	for (i = 0; i < run->done_nr; i++)
 		pub->block.done[i] = pub->done[(pub->done_nr - 1 - i) % KM_SEG_DONE_NR];
+	name_types(pub, pub->block.decided, run->decided_nr);
+	name_types(pub, pub->block.done, run->done_nr);
 }
 
 static void take_store(struct km_publisher *pub)

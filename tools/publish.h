@@ -38,6 +38,8 @@ void km_publisher_phase(struct km_publisher *pub, const char *phase, uint64_t do
 /**
  * struct km_publish_run - one policy's run.
  * @store: of @ops; may be looked at by any thread. The texts are copied.
+ * @type_name: what makes the type of request @req_id, as text; asked for the decisions
+ *	that are shown, four times a second.
  * @policy_idx: from 1, of @policy_nr.
  */
 struct km_publish_run {
@@ -47,6 +49,8 @@ struct km_publish_run {
 	const char *phase, *policy;
 	uint32_t policy_idx, policy_nr;
 	uint64_t request_nr, server_nr, rule_nr, cache_bytes;
+	void (*type_name)(void *ctx, uint64_t req_id, char *text, size_t bytes);
+	void *type_name_ctx;
 };
 
 /** km_publisher_start() - the runtime of @run serves from now on; counts begin anew. */

@@ -202,7 +202,7 @@ static int run_in(struct run_world *w, struct run_outcome *out, struct km_replay
 		cfg->costs = w->costs;
 		cfg->log = w->log;
 	}
-	run_publish_start(w, rt, cfg->store, out->policy, cfg->plan->create_nr);
+	run_publish_start(w, rt, cfg->store, out->policy, workload, cfg->plan->create_nr);
 	err = km_replay(cfg, &out->replay);
 	km_publisher_stop(w->publisher, &out->replay);
 	stop_runtime(rt, out);

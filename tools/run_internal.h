@@ -26,6 +26,12 @@ struct run_options {
 	bool json, batches, huge_pages, no_in_service, no_publish, help;
 };
 
+/* Where in the plan the last type was looked up that kamino top shows by name. */
+struct run_namer {
+	uint64_t req_id, job_idx; /* the jobs before job_idx hold req_id requests */
+	uint32_t traits; /* bit t: some rule uses trait t */
+};
+
 /* What all policies share. */
 struct run_world {
 	struct run_options opt;
@@ -48,6 +54,7 @@ struct run_world {
 	_Atomic bool measured; /* the warm-up is over; the client's thread writes */
 	bool tty;
 	struct km_publisher *publisher; /* NULL: nobody can look */
+	struct run_namer namer;
 	uint32_t policy_idx, policy_nr; /* which one runs, from 1; 0 = the calibration */
 };
 
@@ -97,7 +104,8 @@ void run_publish_close(struct run_world *w);
 
 /** run_publish_start() - @rt serves @create_nr requests under @policy. */
 void run_publish_start(struct run_world *w, const struct km_runtime *rt, struct km_store *store,
-		       const struct km_policy *policy, uint64_t create_nr);
+		       const struct km_policy *policy, const struct km_workload *workload,
+		       uint64_t create_nr);
 
 /** run_publish_abandon() - take the segment's name away. Context: a signal handler. */
 void run_publish_abandon(void);

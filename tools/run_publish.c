@@ -3,6 +3,7 @@
  * tools/run_publish.c - how "kamino run" shows itself to "kamino top".
  */
 #include <signal.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -84,8 +85,59 @@ void run_publish_abandon(void)
 		unlink(abandon_path);
 }
 
+/* ---- names of types ---------------------------------------------------------------- */
+
+/* The job of request @req_id; requests are the jobs that create, numbered from 1. */
+static const struct km_job *job_of(struct run_namer *namer, const struct km_replay_plan *plan,
+				   uint64_t req_id)
+{
+	/* From where the last one was found: those that are shown are near each other. */
+	while (namer->req_id < req_id && namer->job_idx < plan->job_nr)
+		namer->req_id += plan->job[namer->job_idx++].op == KM_OP_CREATE;
+	while (namer->req_id > req_id)
+		namer->req_id -= plan->job[--namer->job_idx].op == KM_OP_CREATE;
+	while (namer->job_idx && plan->job[namer->job_idx - 1].op != KM_OP_CREATE)
+		namer->job_idx--;
+	return namer->job_idx && namer->req_id == req_id ? &plan->job[namer->job_idx - 1] : NULL;
+}
+
+static void append(char *text, size_t bytes, const char *fmt, ...) KM_PRINTF(3, 4);
+
+static void append(char *text, size_t bytes, const char *fmt, ...)
+{
+	const size_t nr = strlen(text);
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text + nr, bytes - nr, fmt, args);
+	va_end(args);
+}
+
+/* What its first part asks for, of the traits that some rule heeds. */
+static void name_type(void *ctx, uint64_t req_id, char *text, size_t bytes)
+{
+	struct run_world *w = ctx;
+	const struct km_trace_schema *schema = &w->trace->schema;
+	const struct km_job *job = job_of(&w->namer, w->jobs, req_id);
+	const struct km_event *event;
+	uint32_t i;
+
+	if (!job)
+		return;
+	event = &w->trace->event[w->jobs->part[job->part_first].event_idx];
+	for (i = 0; i < schema->trait_nr; i++)
+		if (event->trait[i] && w->namer.traits >> KM_TRAIT_COLUMN(i) & 1)
+			append(text, bytes, "%s%s %s", *text ? ", " : "", schema->trait_name[i],
+			       km_dict_text(schema->values[i], event->trait[i] - 1));
+	for (i = 0; i < KM_RES_NR; i++)
+		if (event->res[i] > 0 && w->namer.traits >> KM_TRAIT_RES(i) & 1)
+			append(text, bytes, "%s%s %g", *text ? ", " : "", km_res_name[i],
+			       (double)event->res[i] / KM_RES_SCALE);
+}
+
 void run_publish_start(struct run_world *w, const struct km_runtime *rt, struct km_store *store,
-		       const struct km_policy *policy, uint64_t create_nr)
+		       const struct km_policy *policy, const struct km_workload *workload,
+		       uint64_t create_nr)
 {
 	const struct km_publish_run run = {
 		.rt = rt,
@@ -99,7 +151,13 @@ void run_publish_start(struct run_world *w, const struct km_runtime *rt, struct 
 		.server_nr = w->inv->server_nr,
 		.rule_nr = w->rules->rule_nr,
 		.cache_bytes = w->cache_bytes,
+		.type_name = name_type,
+		.type_name_ctx = w,
 	};
+	uint32_t r;
 
+	w->namer = (struct run_namer){ 0 };
+	for (r = 0; r < workload->rule_nr; r++)
+		w->namer.traits |= workload->rules[r].traits;
 	km_publisher_start(w->publisher, &run);
 }

@@ -414,12 +414,14 @@ static void bound(uint64_t *value, uint64_t max)
 		*value = max;
 }
 
-static void bound_decisions(struct km_seg_decision *list, uint64_t nr)
+static void make_decisions_safe(struct km_seg_decision *list, uint64_t nr)
 {
 	uint64_t i;
 
-	for (i = 0; i < nr; i++)
+	for (i = 0; i < nr; i++) {
 		bound(&list[i].outcome, KM_OUTCOME_NR - 1);
+		make_printable(list[i].type_name, sizeof(list[i].type_name));
+	}
 }
 
 static void make_safe(struct km_seg_block *block)
@@ -429,8 +431,8 @@ static void make_safe(struct km_seg_block *block)
 	bound(&run->state, KM_SEG_ENDED);
 	bound(&run->decided_nr, KM_SEG_DECIDED_NR);
 	bound(&run->done_nr, KM_SEG_DONE_NR);
-	bound_decisions(block->decided, run->decided_nr);
-	bound_decisions(block->done, run->done_nr);
+	make_decisions_safe(block->decided, run->decided_nr);
+	make_decisions_safe(block->done, run->done_nr);
 	make_printable(run->phase, sizeof(run->phase));
 	make_printable(run->policy, sizeof(run->policy));
 }

@@ -30,7 +30,7 @@
 #include "lib/diag.h"
 
 #define KM_SEG_MAGIC "KAMSHOW" /* 8 bytes with the NUL */
-#define KM_SEG_LAYOUT 1 /* goes up with every change of the structs below */
+#define KM_SEG_LAYOUT 2 /* goes up with every change of the structs below */
 #define KM_SEG_AGENT_NR_MAX 10000
 #define KM_SEG_DECIDED_NR 32
 #define KM_SEG_DONE_NR 32
@@ -105,6 +105,7 @@ struct km_seg_decision {
 	uint64_t done;
 	uint64_t real_wait_ns, real_processing_ns; /* from the decision; of the service */
 	uint64_t real_top_hit, real_rule_hits, outcome, conflicts;
+	char type_name[64]; /* the traits that make the type, cut off at the end; "" = not known */
 };
 
 /* A block as the writer fills it and a reader gets it. */

@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "lib/clock.h"
 #include "tools/top_internal.h"
@@ -240,6 +242,7 @@ static int print_json(struct top *top)
 
 static int print_once(struct top *top)
 {
+	struct winsize size = { .ws_col = 0 };
 	uint32_t i, nr;
 
 	look(top);
@@ -251,8 +254,10 @@ static int print_once(struct top *top)
 	if (top->json)
 		return print_json(top);
 	nr = make_page(top, (uint32_t)top->agents, ONCE_DECISIONS);
+	if (isatty(STDOUT_FILENO))
+		ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
 	for (i = 0; i < nr; i++)
-		printf("%s\n", top->line[i].text);
+		printf("%.*s\n", size.ws_col ? size.ws_col : TOP_LINE_BYTES, top->line[i].text);
 	if (top->look.block.agent_nr > top->agents)
 		printf("%" PRIu64 " of %" PRIu32 " agents, by %s\n", top->agents,
 		       top->look.block.agent_nr, top_sort_name(top->sort));

@@ -48,13 +48,15 @@ static json_t *agents_json(const struct km_seg_block *block, const struct top_fi
 static json_t *decision_json(const struct km_seg_decision *d)
 {
 	bool rival = d->runner_up != UINT32_MAX;
-	json_t *doc = json_pack(
-		"{s:I,s:I,s:I,s:o,s:o,s:o,s:b,s:I,s:o,s:o,s:b}", "request", whole(d->req_id),
-		"type", whole(d->type_id), "agent", whole(d->agent), "wait_us", us(d->wait_ns),
-		"remaining_us", us(d->remaining_ns), "processing_us", us(d->processing_ns),
-		"top_hit_predicted", d->top_hit != 0, "rule_hits_predicted", whole(d->rule_hit_nr),
-		"runner_up", rival ? json_integer(whole(d->runner_up)) : json_null(), "margin_us",
-		rival ? us(d->margin_ns) : json_null(), "completed", d->done != 0);
+	json_t *doc = json_pack("{s:I,s:I,s:s,s:I,s:o,s:o,s:o,s:b,s:I,s:o,s:o,s:b}", "request",
+				whole(d->req_id), "type", whole(d->type_id), "type_name",
+				d->type_name, "agent", whole(d->agent), "wait_us", us(d->wait_ns),
+				"remaining_us", us(d->remaining_ns), "processing_us",
+				us(d->processing_ns), "top_hit_predicted", d->top_hit != 0,
+				"rule_hits_predicted", whole(d->rule_hit_nr), "runner_up",
+				rival ? json_integer(whole(d->runner_up)) : json_null(),
+				"margin_us", rival ? us(d->margin_ns) : json_null(), "completed",
+				d->done != 0);
 	json_t *came = NULL;
 
 	if (!d->done)
@@ -135,7 +137,6 @@ json_t *top_json(const struct top_look *look, const struct top_figures *fig)
 	err |= json_object_set_new(doc, "time_error_all", real(fig->time_error_all));
 	err |= json_object_set_new(doc, "event_accuracy", real(fig->event_accuracy));
 	err |= json_object_set_new(doc, "event_accuracy_all", real(fig->event_accuracy_all));
-	err |= json_object_set_new(doc, "regret_us", json_null());
 	err |= json_object_set_new(doc, "top_hit_rate", real(fig->top_rate));
 	err |= json_object_set_new(doc, "rule_hit_rate", real(fig->rule_rate));
 	err |= json_object_set_new(doc, "store", store_json(run));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * tools/top_page.c - a look at a run as lines of text, 80 columns wide.
+ * tools/top_page.c - a look at a run as lines of text, 80 columns wide; what makes
+ * the type of a request stands beyond.
  */
 #include <inttypes.h>
 #include <math.h>
@@ -151,8 +152,7 @@ static void add_head(struct page *page)
 	    number(fig->decided_per_s).text, count(run->window_decision_ns_p50).text,
 	    count(run->window_decision_ns_p99).text, count(run->decision_ns_p50).text,
 	    count(run->decision_ns_p99).text, count(run->decision_ns_max).text);
-	add(page, TOP_PLAIN,
-	    "estimates  time error %s %% (all: %s), events right %s %% (all: %s), regret -",
+	add(page, TOP_PLAIN, "estimates  time error %s %% (all: %s), events right %s %% (all: %s)",
 	    percent(fig->time_error).text, percent(fig->time_error_all).text,
 	    percent(fig->event_accuracy).text, percent(fig->event_accuracy_all).text);
 	add(page, TOP_PLAIN, "caches     top hits %s %%, rule hits %s %%, %s MiB an agent at most",
@@ -229,16 +229,16 @@ static void add_decision(struct page *page, const struct km_seg_decision *d)
 		margin = span(d->margin_ns);
 	}
 	if (d->done)
-		snprintf(real, sizeof(real), "%6s %6s %3.3s %s", span(d->real_wait_ns).text,
+		snprintf(real, sizeof(real), "%6s %6s %3.3s %-7s", span(d->real_wait_ns).text,
 			 span(d->real_processing_ns).text,
 			 hit(d->real_top_hit, d->real_rule_hits).text,
 			 top_outcome_name(d->outcome));
 	else
-		snprintf(real, sizeof(real), "%6s %6s %3s -", "-", "-", "-");
-	add(page, TOP_PLAIN, "%6s %4s %5s %6s %6s %6s %3.3s %4s %6s %s", count(d->req_id).text,
+		snprintf(real, sizeof(real), "%6s %6s %3s %-7s", "-", "-", "-", "-");
+	add(page, TOP_PLAIN, "%6s %4s %5s %6s %6s %6s %3.3s %4s %6s %s  %s", count(d->req_id).text,
 	    count(d->type_id).text, count(d->agent).text, span(d->wait_ns).text,
 	    span(d->remaining_ns).text, span(d->processing_ns).text,
-	    hit(d->top_hit, d->rule_hit_nr).text, second.text, margin.text, real);
+	    hit(d->top_hit, d->rule_hit_nr).text, second.text, margin.text, real, d->type_name);
 }
 
 /* Newest first; of those under way at most a third, or there were no others at high rates. */
@@ -247,9 +247,9 @@ static void add_decisions(struct page *page)
 	const struct top_page_cfg *cfg = page->cfg;
 	uint32_t i, rows = 0, pending = 0, pending_max = KM_DIV_UP(cfg->decision_rows, 3);
 
-	add(page, TOP_BAR, "%6s %4s %5s %6s %6s %6s %3s %4s %6s %6s %6s %3s %-7s", "requ.", "type",
-	    "agent", "wait", "+ left", "+ work", "hit", "2nd", "later", "r.wait", "r.work", "hit",
-	    "outcome");
+	add(page, TOP_BAR, "%6s %4s %5s %6s %6s %6s %3s %4s %6s %6s %6s %3s %-7s  %s", "requ.",
+	    "type", "agent", "wait", "+ left", "+ work", "hit", "2nd", "later", "r.wait", "r.work",
+	    "hit", "outcome", "of type");
 	for (i = 0; rows < cfg->decision_rows && i < cfg->fig->decision_nr; i++) {
 		const struct km_seg_decision *d = &cfg->fig->decision[i];
 

@@ -107,6 +107,7 @@ def check_decision(one, seen):
     assert one["runner_up"] is None or (one["runner_up"] != one["agent"] and 0 <= one["runner_up"] < AGENTS), one
     assert min(one["wait_us"], one["remaining_us"]) >= 0 and one["processing_us"] > 0, one
     assert one["rule_hits_predicted"] <= seen["rules"], one
+    assert re.fullmatch(r"(\w+ \S+, )*\w+ \S+", one["type_name"]) and "shape " in one["type_name"], one
     if one["completed"]:
         assert one["outcome"] in ("placed", "no room", "gave up", "bad"), one
         assert one["real_processing_us"] > 0 and one["real_wait_us"] >= 0, one
@@ -130,12 +131,14 @@ def a_look_at_a_serving_run_adds_up():
         assert len({d["request"] for d in decisions}) == len(decisions)
         for one in decisions:
             check_decision(one, second)
+        assert len({d["type"] for d in decisions}) <= len({d["type_name"] for d in decisions})
         out, _ = run("top", "--once")
         lines = out.splitlines()
         assert lines[0].startswith("kamino run %d: latcache-rule, serving" % child.pid), lines[0]
         assert len([line for line in lines if re.match(r" +\d+ +\d+~? ", line)]) >= AGENTS
-        assert sum(line.endswith("placed") for line in lines) >= 5
-        assert max(map(len, lines)) <= 90 and "\x1b" not in out
+        placed = [line for line in lines if " placed   shape " in line]
+        assert len(placed) >= 5 and all(len(line[:line.index("  shape")]) <= 80 for line in placed), lines
+        assert max(len(line) for line in lines if line not in placed) <= 160 and "\x1b" not in out
     assert segments() == []
 
 
@@ -295,8 +298,8 @@ def hostile_segments_do_no_harm():
             top_survives("kamino-4711")
     with forged(rand.randbytes(len(good))):
         top_survives("kamino-4711")
-    with forged(good[:8] + struct.pack("<I", 2) + good[12:]):
-        top_survives("layout 2")
+    with forged(good[:8] + struct.pack("<I", 99) + good[12:]):
+        top_survives("layout 99")
     for _ in range(20):  # a head that fits, and anything behind it
         with forged(good[:512] + rand.randbytes(len(good) - 512)):
             top_survives()
