@@ -62,11 +62,18 @@ struct two {
 	uint64_t whole; /* V6, where a miss was looked into */
 };
 
-/* Whether all are one vector, or a block, or several, in an order or in none. */
-enum fleet { FLEET_FEW, FLEET_ONE_BLOCK, FLEET_ANY, FLEET_BOUNDED, FLEET_NR };
+/* Vectors or blocks, and of those whether there is an order. */
+enum fleet {
+	FLEET_ONE_VECTOR,
+	FLEET_TWO_VECTORS,
+	FLEET_ONE_BLOCK,
+	FLEET_ANY,
+	FLEET_BOUNDED,
+	FLEET_NR
+};
 
 struct scan_ops {
-	uint32_t few_nr; /* agents of a vector */
+	uint32_t lane_nr; /* agents of a vector */
 	uint32_t (*first[KM_FINISH_NR][FLEET_NR])(const struct km_view *view,
 						  const struct km_type *type, struct km_pick *pick);
 };
@@ -730,9 +737,12 @@ __attribute__((constructor)) static void choose_path(void)
 uint32_t km_finish_first(const struct km_view *view, const struct km_type *type,
 			 struct km_pick *pick, enum km_finish variant)
 {
-	enum fleet fleet = view->agent_nr <= ops->few_nr ? FLEET_FEW
-			   : view->word_nr == 1		 ? FLEET_ONE_BLOCK
-							 : FLEET_ANY;
+	enum fleet fleet = FLEET_ANY;
+
+	if (view->agent_nr <= 2 * ops->lane_nr)
+		fleet = view->agent_nr <= ops->lane_nr ? FLEET_ONE_VECTOR : FLEET_TWO_VECTORS;
+	else if (view->word_nr == 1)
+		fleet = FLEET_ONE_BLOCK;
 
 	/* V4 speaks of times from bound_ns on. */
 	if (view->block_bound && view->now_ns >= *view->bound_ns)
