@@ -348,6 +348,23 @@ static uint32_t res_traits(const struct km_bound_rule *br)
 	}
 }
 
+static bool is_small(const int32_t *total, uint64_t server_nr)
+{
+	uint64_t s;
+
+	for (s = 0; s < server_nr; s++)
+		if (total[s] > KM_SMALL_TOTAL)
+			return false;
+	return true;
+}
+
+static void bind_total(const struct binder *b, enum km_res res)
+{
+	b->bound->used_total |= 1u << res;
+	if (is_small(b->inv->total[res], b->inv->server_nr))
+		b->bound->small_total |= 1u << res;
+}
+
 static int bind_numbers(struct binder *b, struct km_bound_rule *br)
 {
 	const struct km_rule *rule = br->rule;
@@ -360,7 +377,7 @@ static int bind_numbers(struct binder *b, struct km_bound_rule *br)
 	br->percent = rule->percent;
 	br->traits = res_traits(br);
 	if (rule->kind == KM_RULE_HEADROOM)
-		b->bound->used_total |= 1u << br->res;
+		bind_total(b, br->res);
 	else if (!br->validator)
 		b->bound->used_inv |= br->traits;
 	if (br->validator)

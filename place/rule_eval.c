@@ -150,7 +150,7 @@ static void stream_sets(const struct km_kernels *k, const struct km_label_col *c
 		return;
 	}
 	memcpy(small, lut, col->set_nr);
-	k->small_bits(from, small, out, n);
+	k->small_bits(from, small, col->set_nr, out, n);
 }
 
 static const uint8_t *match_row(const struct km_bound_rule *br, const struct km_label_col *col,
@@ -173,6 +173,7 @@ static void stream_validator(const struct km_kernels *k, const struct km_bound *
 {
 	const struct km_label_col *col = &bound->col[br->col_idx];
 	const int32_t want = km_want(trait[br->res]);
+	const bool small = (bound->small_total >> br->res & 1) && want <= KM_SMALL_TOTAL;
 	const uint8_t *row;
 	uint32_t to;
 
@@ -184,8 +185,9 @@ static void stream_validator(const struct km_kernels *k, const struct km_bound *
 		k->nonzero(cols->healthy + lo, out, n);
 		return;
 	case KM_RULE_HEADROOM:
-		k->headroom(cols->free[br->res] + lo, cols->total[br->res] + lo, want, br->percent,
-			    out, n);
+		(small ? k->small_headroom : k->headroom)(cols->free[br->res] + lo,
+							  cols->total[br->res] + lo, want,
+							  br->percent, out, n);
 		return;
 	default:
 		if (!value_leads(br, trait, &to)) {

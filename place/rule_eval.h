@@ -24,6 +24,8 @@
 #define KM_COLUMN_NR(server_nr) ((((uint64_t)(server_nr)) + 63) & ~UINT64_C(63))
 /* Label columns of so few sets have tables in registers. */
 #define KM_SMALL_SETS 32u
+/* A hundred times of what is not more than that, or less than minus that, has 32 bits. */
+#define KM_SMALL_TOTAL (INT32_MAX / 100 - 1)
 /* Buckets of all preferences together; one value is left for "not feasible". */
 #define KM_KEY_BITS_MAX 63u
 
@@ -75,6 +77,7 @@ struct km_bound {
 	struct km_label_col col[KM_LABELS_MAX + 2];
 	uint64_t scratch_bytes; /* of all MATCH rows */
 	uint32_t used_total, used_inv; /* bit r: some rule reads total[r] or inv_total[r] */
+	uint32_t small_total; /* bit r: total[r] is at most KM_SMALL_TOTAL everywhere */
 };
 
 /**
@@ -110,6 +113,7 @@ struct km_server_state {
  * @n is a multiple of 64; bitmaps take n / 64 words, buckets n bytes.
  * @lut_bits, @lut_bytes: by log2 of the column's width.
  * @small_bits, @small_bytes: sets are below KM_SMALL_SETS, so is the table's size.
+ * @small_headroom: totals, and so what is free of them, and @want are at most KM_SMALL_TOTAL.
  */
 struct km_kernels {
 	const char *name;
@@ -118,8 +122,11 @@ struct km_kernels {
 	void (*nonzero)(const uint8_t *col, uint64_t *out, size_t n);
 	void (*headroom)(const int32_t *col, const int32_t *total, int32_t want, uint32_t percent,
 			 uint64_t *out, size_t n);
+	void (*small_headroom)(const int32_t *col, const int32_t *total, int32_t want,
+			       uint32_t percent, uint64_t *out, size_t n);
 	void (*lut_bits[3])(const void *col, const uint8_t *lut, uint64_t *out, size_t n);
-	void (*small_bits)(const uint8_t *col, const uint8_t *lut, uint64_t *out, size_t n);
+	void (*small_bits)(const uint8_t *col, const uint8_t *lut, uint32_t set_nr, uint64_t *out,
+			   size_t n);
 	void (*lut_bytes[3])(const void *col, const uint8_t *lut, uint8_t *out, size_t n);
 	void (*small_bytes)(const uint8_t *col, const uint8_t *lut, uint8_t *out, size_t n);
 	void (*fit)(const int32_t *col, const float *inv, int32_t want, uint32_t max, bool most,

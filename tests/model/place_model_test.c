@@ -1104,14 +1104,15 @@ struct columns {
 	uint8_t *set[KM_LABELS_MAX + 2];
 };
 
-static void random_columns(struct zone *z, const struct km_bound *bound, uint32_t n,
+/* @total: the totals are 0, this and twice this. */
+static void random_columns(struct zone *z, const struct km_bound *bound, int32_t total, uint32_t n,
 			   struct columns *c)
 {
 	uint32_t i, s;
 
 	memset(&c->cols, 0, sizeof(c->cols));
 	for (i = 0; i < n; i++) {
-		c->total[i] = (int32_t)below(z, 3) * 1000000000;
+		c->total[i] = (int32_t)below(z, 3) * total;
 		c->free[i] = (int32_t)below(z, (uint64_t)c->total[i] + 2) - 1;
 		c->inv_total[i] = c->total[i] ? 1.0f / (float)c->total[i] : 0;
 		c->vm_nr[i] = below(z, 2);
@@ -1138,6 +1139,22 @@ static void random_columns(struct zone *z, const struct km_bound *bound, uint32_
 	}
 }
 
+/* What the rule for one server says of each. */
+static void by_the_server(const struct km_bound *bound, uint32_t rule, const uint32_t *trait,
+			  const struct km_columns *cols, uint32_t n, uint64_t *out)
+{
+	uint32_t s;
+
+	for (s = 0; s < n; s++) {
+		const uint32_t one = km_rule_at(bound, rule, trait, cols, s);
+
+		if (bound->rule[rule].validator)
+			out[s / 64] |= (uint64_t)one << (s % 64);
+		else
+			((uint8_t *)out)[s] = (uint8_t)one;
+	}
+}
+
 static void kernels_agree_on(const struct km_bound *bound, const uint32_t *trait,
 			     const struct columns *c, uint32_t n, uint8_t *scratch)
 {
@@ -1146,7 +1163,7 @@ static void kernels_agree_on(const struct km_bound *bound, const uint32_t *trait
 
 	for (i = 0; i < bound->rule_nr; i++) {
 		memset(want, 0, sizeof(want));
-		km_rule_stream(km_kernels_best(), bound, i, trait, &c->cols, scratch, 0, n, want);
+		by_the_server(bound, i, trait, &c->cols, n, want);
 		for (k = 0; km_kernels_all[k]; k++) {
 			if (!km_kernels_all[k]->supported())
 				continue;
@@ -1158,9 +1175,20 @@ static void kernels_agree_on(const struct km_bound *bound, const uint32_t *trait
 	}
 }
 
-/* Every instruction set's loops give the same words and bytes. */
+/* Around the largest that the loops for small totals take, and around nothing in particular. */
+static uint32_t any_want(struct zone *z, uint32_t t)
+{
+	const uint32_t edge[] = { UINT32_MAX, KM_SMALL_TOTAL, KM_SMALL_TOTAL + 1, 0, 1 };
+
+	if (t < KM_ARRAY_NR(edge))
+		return edge[t];
+	return below(z, t % 2 ? 2000000000 : 2 * KM_SMALL_TOTAL);
+}
+
+/* Every instruction set's loops give the same words and bytes as the rule for one server. */
 static void all_kernels_agree(void **state)
 {
+	const int32_t large = 1000000000, small = KM_SMALL_TOTAL / 2;
 	const uint32_t n = SERVERS_MAX / 64 * 64;
 	const uint64_t seed = seed_now();
 	static struct columns c;
@@ -1176,9 +1204,11 @@ static void all_kernels_agree(void **state)
 		assert_int_equal(km_bound_create(&bound, &z.rules, &z.trace->schema, z.inv, NULL),
 				 0);
 		scratch = calloc(1, bound->scratch_bytes + 1);
-		random_columns(&z, bound, n, &c);
+		bound->small_total = zone % 2 ? UINT32_MAX : 0;
+		random_columns(&z, bound, zone % 2 ? small : large, n, &c);
 		for (t = 0; t < TYPES; t++) {
-			z.type[t].trait[0] = t ? below(&z, 2000000000) : UINT32_MAX;
+			for (i = 0; i < KM_RES_NR; i++)
+				z.type[t].trait[i] = any_want(&z, t);
 			kernels_agree_on(bound, z.type[t].trait, &c, n, scratch);
 		}
 		for (i = 0; i < bound->col_nr; i++)
@@ -1186,6 +1216,35 @@ static void all_kernels_agree(void **state)
 		free(scratch);
 		km_bound_destroy(bound);
 		close_zone(&z);
+	}
+}
+
+/* Tables of every size that fits in registers. */
+static void small_tables_are_looked_up_right(void **state)
+{
+	enum { N = 256 };
+	uint8_t lut[KM_SMALL_SETS], col[N], byte[N];
+	uint32_t k, i, set_nr;
+	uint64_t word[N / 64];
+	struct zone z;
+
+	(void)state;
+	km_rand_init(&z.rand, seed_now());
+	for (set_nr = 1; set_nr <= KM_SMALL_SETS; set_nr++) {
+		for (i = 0; i < KM_SMALL_SETS; i++)
+			lut[i] = i < set_nr ? (uint8_t)below(&z, 2) : 0;
+		for (i = 0; i < N; i++)
+			col[i] = (uint8_t)below(&z, set_nr);
+		for (k = 0; km_kernels_all[k]; k++) {
+			if (!km_kernels_all[k]->supported())
+				continue;
+			km_kernels_all[k]->small_bytes(col, lut, byte, N);
+			km_kernels_all[k]->small_bits(col, lut, set_nr, word, N);
+			for (i = 0; i < N; i++) {
+				assert_int_equal(byte[i], lut[col[i]]);
+				assert_int_equal(word[i / 64] >> i % 64 & 1, lut[col[i]]);
+			}
+		}
 	}
 }
 
@@ -1354,6 +1413,7 @@ int main(void)
 		cmocka_unit_test(placement_agrees_with_the_oracle),
 		cmocka_unit_test(an_overrun_view_starts_over),
 		cmocka_unit_test(all_kernels_agree),
+		cmocka_unit_test(small_tables_are_looked_up_right),
 		cmocka_unit_test(all_kernels_consolidate_alike),
 		cmocka_unit_test(nothing_older_than_an_overrun_is_updated),
 		cmocka_unit_test(the_choice_widens_under_conflicts_and_narrows_after),
