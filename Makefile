@@ -232,6 +232,8 @@ $(O)/tests/unit/counters_test: KM_LDFLAGS += -Wl,--wrap=syscall,--wrap=read,--wr
 $(O)/tests/unit/runtime_test: KM_LDFLAGS += \
 	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=pthread_create
 
+$(O)/tests/unit/eval_test: KM_LDFLAGS += -Wl,--wrap=getrusage
+
 # What kamino top is made of, without its terminal.
 TOP_OBJ := $(addprefix $(O)/tools/,segment.o top_figures.o top_page.o top_json.o)
 $(O)/tests/unit/segment_test: $(TOP_OBJ)

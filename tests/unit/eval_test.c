@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include <cmocka.h>
 
@@ -121,6 +122,47 @@ static void the_samples_of_a_request_add_up_to_its_time(void **state)
 	assert_int_equal(b->heard.nr[KM_SAMPLE_RULE_MISS], RULE_NR - 1);
 	assert_int_equal(req->rule_hits, 1);
 	assert_int_equal(req->rule_misses, RULE_NR - 1);
+	close_bench(b);
+}
+
+static uint32_t usage_nr;
+int __real_getrusage(int who, struct rusage *usage);
+int __wrap_getrusage(int who, struct rusage *usage);
+
+int __wrap_getrusage(int who, struct rusage *usage)
+{
+	usage_nr++;
+	return __real_getrusage(who, usage);
+}
+
+static void a_miss_of_recycled_slots_counts_its_faults_and_a_hit_asks_for_none(void **state)
+{
+	struct bench *b = open_bench((struct km_eval_cfg){ .cache_bytes = 1 << 20 });
+	const struct km_req *req;
+	struct km_eval_stats stats;
+	uint32_t i;
+
+	(void)state;
+	req = serve(b, request(b, 0, 1)); /* of fresh slots */
+	assert_int_equal(req->fault_nr, UINT32_MAX);
+	usage_nr = 0;
+	req = serve(b, request(b, 0, 1));
+	assert_true(req->top_hit);
+	assert_int_equal(req->fault_nr, UINT32_MAX);
+	assert_int_equal(usage_nr, 0);
+	assert_int_equal(km_eval_stats(b->eval).steady_misses, 0);
+	close_bench(b);
+	/* Room for a few results: a further one takes their slots. */
+	b = open_bench((struct km_eval_cfg){ .cache_bytes = 16384 });
+	for (i = 0; i < TYPE_CAP / 2; i++)
+		serve(b, request(b, 0, i));
+	stats = km_eval_stats(b->eval);
+	usage_nr = 0;
+	req = serve(b, request(b, 0, i));
+	assert_false(req->top_hit);
+	assert_int_equal(usage_nr, 2);
+	assert_int_equal(km_eval_stats(b->eval).steady_misses, stats.steady_misses + 1);
+	assert_int_equal(km_eval_stats(b->eval).steady_faults, stats.steady_faults + req->fault_nr);
 	close_bench(b);
 }
 
@@ -247,6 +289,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_samples_of_a_request_add_up_to_its_time),
+		cmocka_unit_test(
+			a_miss_of_recycled_slots_counts_its_faults_and_a_hit_asks_for_none),
 		cmocka_unit_test(a_prediction_is_of_the_cache_as_it_is),
 		cmocka_unit_test(what_does_not_fit_is_served_uncached_and_counted),
 		cmocka_unit_test(a_conflict_is_tried_again_up_to_the_limit),
