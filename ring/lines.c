@@ -30,7 +30,8 @@ int km_lines_init(struct km_lines *r, uint32_t slot_nr)
 	r->put = r->get = r->get_base = r->get_empty = r->slots;
 	r->put_end = r->get_end = r->slots + nr;
 	r->put_stop = r->slots + nr - 1; /* see km_lines_look() */
-	r->put_lap = r->get_lap = r->tail_seen = 0;
+	r->put_lap = r->get_lap = 0;
+	r->get_known = 0;
 	r->put_tell = r->get_tell = tell - 1;
 	r->get_back = KM_LINES_BACK;
 	atomic_init(&r->tail, 0);
@@ -77,19 +78,38 @@ uint64_t km_lines_stand_back(struct km_lines *r)
 	return km_lines_first(r->get);
 }
 
+/* A lap is a whole number of tellings, so its end is found here. */
+void km_lines_tell_tail(struct km_lines *r)
+{
+	if (r->put == r->put_end) {
+		r->put_lap += (uint32_t)(r->put_end - r->slots);
+		r->put = r->slots;
+	}
+	/* relaxed: a hint; the messages have their own order */
+	atomic_store_explicit(&r->tail, r->put_lap + (uint32_t)(r->put - r->slots),
+			      memory_order_relaxed);
+}
+
 void km_lines_tell_head(struct km_lines *r)
 {
-	const uint32_t head = r->get_lap + (uint32_t)(r->get - r->get_base);
-	struct km_lines_slot *slot = r->get;
-	uint32_t i;
+	struct km_lines_slot *slot;
+	uint32_t head;
+	int32_t i;
+
+	if (r->get == r->get_end) {
+		r->get_lap += (uint32_t)(r->get_end - r->get_base);
+		r->get = r->get_base;
+	}
+	slot = r->get;
+	head = r->get_lap + (uint32_t)(slot - r->get_base);
 
 	/* LINES_R2 pairs with LINES_A2 in km_lines_look(): copied and cleared, then told. */
 	atomic_store_explicit(&r->head, head, KM_ORDER(LINES_R2, release));
-	if ((int32_t)(r->tail_seen - head) > (int32_t)KM_LINES_AHEAD)
+	if (r->get_known > (int32_t)KM_LINES_AHEAD)
 		return; /* all of them are on their way */
 	/* relaxed: decides what is fetched ahead, nothing else */
-	r->tail_seen = atomic_load_explicit(&r->tail, memory_order_relaxed);
-	for (i = 0; i < KM_LINES_AHEAD && (int32_t)(r->tail_seen - head) > (int32_t)i; i++) {
+	r->get_known = (int32_t)(atomic_load_explicit(&r->tail, memory_order_relaxed) - head);
+	for (i = 0; i < (int32_t)KM_LINES_AHEAD && i < r->get_known; i++) {
 		__builtin_prefetch(slot);
 		if (++slot == r->get_end)
 			slot = r->get_base;

@@ -72,7 +72,7 @@ struct km_lines {
 	struct km_lines_slot *get_empty; /* get when the ring was last found empty */
 	struct km_lines_slot *get_base, *get_end; /* never change */
 	uint32_t get_lap, get_tell;
-	uint32_t tail_seen;
+	int32_t get_known; /* messages from get to the tail last seen; below 0 when behind that */
 	uint32_t get_back; /* pauses to stand back next time */
 
 	/* consumer stores */
@@ -117,7 +117,14 @@ uint32_t km_lines_look(struct km_lines *r);
 uint64_t km_lines_stand_back(struct km_lines *r);
 
 /**
- * km_lines_tell_head() - the part of km_lines_done() that is due every so many messages.
+ * km_lines_tell_tail() - the part of km_lines_commit() that is due every so many messages, and
+ * at the end of the slots.
+ * Context: km_lines_commit() only. Progress: wait-free.
+ */
+void km_lines_tell_tail(struct km_lines *r);
+
+/**
+ * km_lines_tell_head() - the same for km_lines_done().
  * Context: km_lines_done() only. Progress: wait-free.
  */
 void km_lines_tell_head(struct km_lines *r);
@@ -145,15 +152,9 @@ static inline void km_lines_commit(struct km_lines *r, uint64_t first)
 
 	/* LINES_R1 pairs with LINES_A1 in km_lines_first(): the rest, then the first word. */
 	atomic_store_explicit(&slot->first, first, KM_ORDER(LINES_R1, release));
-	if (++slot == r->put_end) {
-		r->put_lap += (uint32_t)(r->put_end - r->slots);
-		slot = r->slots;
-	}
-	r->put = slot;
-	if (((slot - r->slots) & r->put_tell) == 0)
-		/* relaxed: a hint; the messages have their own order */
-		atomic_store_explicit(&r->tail, r->put_lap + (uint32_t)(slot - r->slots),
-				      memory_order_relaxed);
+	r->put = ++slot;
+	if (km_unlikely(((slot - r->slots) & r->put_tell) == 0))
+		km_lines_tell_tail(r);
 }
 
 /**
@@ -207,17 +208,13 @@ static inline void km_lines_done(struct km_lines *r)
 
 	/* relaxed: told with the head */
 	atomic_store_explicit(&slot->first, 0, memory_order_relaxed);
-	if (++slot == r->get_end) {
-		r->get_lap += (uint32_t)(r->get_end - r->get_base);
-		slot = r->get_base;
-	}
-	r->get = slot;
-	if (((slot - r->get_base) & r->get_tell) == 0)
+	r->get = ++slot;
+	r->get_known--;
+	if (km_unlikely(((slot - r->get_base) & r->get_tell) == 0))
 		km_lines_tell_head(r);
 	/* only what is complete: to fetch a line that is being filled would hold up both */
-	if ((int32_t)(r->tail_seen - r->get_lap - (uint32_t)(slot - r->get_base)) >
-	    (int32_t)KM_LINES_AHEAD) {
-		ahead = slot + KM_LINES_AHEAD;
+	if (r->get_known > (int32_t)KM_LINES_AHEAD) {
+		ahead = r->get + KM_LINES_AHEAD;
 		__builtin_prefetch(ahead < r->get_end ? ahead : ahead - (r->get_end - r->get_base));
 	}
 }
