@@ -92,7 +92,8 @@ void km_dispatcher_fini(struct km_runtime *rt)
 	free(rt->changed);
 }
 
-static void push(struct km_runtime *rt, uint32_t agent_idx, struct km_req *req)
+static inline __attribute__((always_inline)) void push(struct km_runtime *rt, uint32_t agent_idx,
+						       struct km_req *req)
 {
 	km_records_write(rt->dispatcher.records, req);
 	KM_PROBE(enqueue, req->id, agent_idx, req->est_ns);

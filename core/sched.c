@@ -268,19 +268,22 @@ static struct km_req *take_shared(struct km_sched *sched, uint32_t agent_idx)
 /* S2, and room for the parts of any request. */
 INLINE bool is_full(const struct km_sched *sched, const struct lane *lane)
 {
+	/* Of requests of one part each, a window full leaves room. */
 	return lane->sent_nr - lane->finished_nr >= sched->window ||
-	       lane->part_sent - lane->part_finished + sched->part_nr_max > sched->part_mask + 1;
+	       (sched->part_nr_max > 1 &&
+		lane->part_sent - lane->part_finished + sched->part_nr_max > sched->part_mask + 1);
 }
 
 INLINE void remember_sent(struct km_sched *sched, struct lane *lane, const struct km_req *req)
 {
 	const uint32_t mask = sched->part_mask;
 	uint32_t sent_nr = lane->part_sent;
-	const struct km_req *part;
+	const struct km_req *part = req;
 
-	for (part = req; part; part = part->more)
+	do {
 		lane->part[sent_nr++ & mask] =
 			(struct sent_part){ part->type, part->est_ns, !part->more };
+	} while (km_unlikely((part = part->more) != NULL));
 	lane->part_sent = sent_nr;
 	lane->sent_nr++;
 }
@@ -320,7 +323,7 @@ uint32_t km_sched_arrive_send(struct km_sched *sched, struct km_req *req, bool *
 	uint32_t agent_idx;
 
 	*sent = false;
-	if (sched->policy->queueing != KM_QUEUE_OWN || sched->shared.head)
+	if (km_unlikely(sched->policy->queueing != KM_QUEUE_OWN || sched->shared.head))
 		return km_sched_arrive(sched, req);
 	sched->inside_nr++;
 	agent_idx = sched->policy->pick(sched->view, req->type, &sched->pick);
@@ -331,7 +334,8 @@ uint32_t km_sched_arrive_send(struct km_sched *sched, struct km_req *req, bool *
 	}
 	lane = &sched->lane[agent_idx];
 	assign(sched, req, agent_idx);
-	if (lane->held.head || is_full(sched, lane)) {
+	/* It is open, hence not full. */
+	if (km_unlikely(lane->held.head)) {
 		sched->waiting_nr++;
 		fifo_push(&lane->held, req);
 		return agent_idx;

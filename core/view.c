@@ -280,27 +280,44 @@ static __attribute__((noinline)) void rules_come(struct km_view *view, uint32_t 
 	tell_turn(view, agent_idx, absent);
 }
 
-static void type_comes(struct km_view *view, uint32_t agent_idx, const struct km_type *type)
+/* Any type; what is rare on the way of a request. */
+static __attribute__((noinline)) void any_type_comes(struct km_view *view, uint32_t agent_idx,
+						     const struct km_type *type)
 {
 	uint64_t *word = word_of(view, KM_CACHE_TOP, type->key.id, agent_idx);
 	const size_t word_nr = view->word_nr;
 	const uint64_t bit = bit_of(agent_idx);
 	struct km_view_queue *queue = &view->queue[agent_idx];
 
-	if (km_unlikely(word[KM_VIEW_COMING * word_nr] & bit)) {
+	if (word[KM_VIEW_COMING * word_nr] & bit) {
 		find_coming(view, agent_idx, type->key.id)->nr++;
 		return;
 	}
-	if (km_likely(queue->nr < KM_VIEW_NEAR_NR)) {
-		queue->near[queue->nr++] = (struct km_view_coming){ type->key.id, 1 };
-	} else {
-		KM_BUG_ON(queue->nr == KM_VIEW_NEAR_NR + view->far_nr);
-		*coming_at(view, agent_idx, queue->nr++) =
-			(struct km_view_coming){ type->key.id, 1 };
-	}
-	if (km_unlikely(!view->type))
-		view->type = type - type->key.id;
+	KM_BUG_ON(queue->nr == KM_VIEW_NEAR_NR + view->far_nr);
+	*coming_at(view, agent_idx, queue->nr++) = (struct km_view_coming){ type->key.id, 1 };
+	view->type = type - type->key.id;
 	word[KM_VIEW_COMING * word_nr] |= bit;
+	word[KM_VIEW_AUGMENTED] |= bit;
+	if (!(word[KM_VIEW_CACHED * word_nr] & bit)) /* else V5 */
+		rules_come(view, agent_idx, type);
+}
+
+/* The same, without a frame where it is not coming yet and the line has room. */
+static inline void type_comes(struct km_view *view, uint32_t agent_idx, const struct km_type *type)
+{
+	uint64_t *word = word_of(view, KM_CACHE_TOP, type->key.id, agent_idx);
+	const size_t word_nr = view->word_nr;
+	const uint64_t bit = bit_of(agent_idx), coming = word[KM_VIEW_COMING * word_nr];
+	struct km_view_queue *queue = &view->queue[agent_idx];
+	const uint32_t nr = queue->nr;
+
+	if (km_unlikely((coming & bit) || nr >= KM_VIEW_NEAR_NR || !view->type)) {
+		any_type_comes(view, agent_idx, type);
+		return;
+	}
+	queue->near[nr] = (struct km_view_coming){ type->key.id, 1 };
+	queue->nr = nr + 1;
+	word[KM_VIEW_COMING * word_nr] = coming | bit;
 	word[KM_VIEW_AUGMENTED] |= bit;
 	if (!(word[KM_VIEW_CACHED * word_nr] & bit)) /* else V5 */
 		rules_come(view, agent_idx, type);
@@ -339,13 +356,11 @@ static void type_goes(struct km_view *view, uint32_t agent_idx, const struct km_
  * it can only be later that it is looked at. Where more is not known a bound is too
  * early, which the decision that looks there mends.
  */
-static inline void bound_agent(struct km_view *view, uint32_t agent_idx)
+static void bound_this(struct km_view *view, uint32_t agent_idx)
 {
 	const uint32_t block = agent_idx / BLOCK_AGENT_NR, place = 63 - agent_idx % BLOCK_AGENT_NR;
 	uint64_t *bound = &view->block_bound[block], *rest = &view->block_rest[block], ns;
 
-	if (!view->block_bound)
-		return;
 	ns = view->wait_ns[agent_idx] + km_max_u64(view->end_ns[agent_idx], view->now_ns);
 	if (view->block_early[block] == place) {
 		*bound = km_min_u64(ns, *rest);
@@ -357,6 +372,12 @@ static inline void bound_agent(struct km_view *view, uint32_t agent_idx)
 		*rest = km_min_u64(*rest, ns);
 	}
 	*view->bound_ns = km_max_u64(*view->bound_ns, view->now_ns);
+}
+
+static inline void bound_agent(struct km_view *view, uint32_t agent_idx)
+{
+	if (view->block_bound)
+		bound_this(view, agent_idx);
 }
 
 void km_view_set_end(struct km_view *view, uint32_t agent_idx, uint64_t end_ns)
@@ -373,13 +394,23 @@ static void leave_queue(struct km_view *view, uint32_t agent_idx, uint64_t est_n
 	bound_agent(view, agent_idx);
 }
 
+static __attribute__((noinline)) void bounded_comes(struct km_view *view, uint32_t agent_idx,
+						    const struct km_type *type)
+{
+	bound_this(view, agent_idx);
+	type_comes(view, agent_idx, type);
+}
+
 void km_view_enqueue(struct km_view *view, uint32_t agent_idx, const struct km_type *type,
 		     uint64_t est_ns)
 {
 	view->wait_ns[agent_idx] += est_ns;
 	view->queued_nr[agent_idx]++;
-	bound_agent(view, agent_idx);
-	type_comes(view, agent_idx, type);
+	/* Calls stand last, so that this needs no frame. */
+	if (view->block_bound)
+		bounded_comes(view, agent_idx, type);
+	else
+		type_comes(view, agent_idx, type);
 }
 
 void km_view_unqueue(struct km_view *view, uint32_t agent_idx, const struct km_type *type,
