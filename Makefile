@@ -111,9 +111,9 @@ SCRIPTS := \
 	tests/cli/profile_test.py \
 	tests/cli/report_test.py \
 	tests/cli/run_test.py \
-	tests/cli/sim_test.sh \
+	tests/cli/sim_test.py \
 	tests/cli/top_test.py \
-	tests/cli/topo_test.sh \
+	tests/cli/topo_test.py \
 	tests/cli/trace_test.py \
 	tests/cli/validate_test.py \
 	scripts/check-instructions.sh \

@@ -39,6 +39,13 @@ def run_json(*args, code=0, timeout=300):
     return json.loads(out), err
 
 
+def refused(code, *args, says=""):
+    """Run; the exit code, nothing on stdout, and a message that has these words in it."""
+    out, err = run(*args, code=code)
+    assert not out and err and says in err, "no '%s' in: %s%s" % (says, out, err)
+    return err
+
+
 def main(tests):
     """Run them; ONLY= picks those whose name has that text in it."""
     tests = [test for test in tests if os.environ.get("ONLY", "") in test.__name__]
