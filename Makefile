@@ -68,7 +68,7 @@ CPPFLAGS += $(if $(HAVE_SDT),-DKM_HAVE_SDT)
 FEATURES := $(if $(HAVE_SDT),+sdt,-sdt) $(if $(HAVE_CURSES),+curses,-curses) $(if $(RIVALS),$(RIVALS:%=+ring-%),-ring-rivals)
 
 # ---- modules ---------------------------------------------------------------
-lib_SRC := base.c clock.c diag.c hist.c host.c opts.c series.c snap.c
+lib_SRC := base.c clock.c diag.c hist.c host.c opts.c replace.c series.c snap.c
 ring_SRC := bcast.c lines.c mpsc.c park.c spsc.c
 numa_SRC := topo.c
 alloc_SRC := arena.c slots.c
@@ -93,7 +93,7 @@ rival_SRC := ring_boost.cc ring_ck.c ring_dpdk.c
 TOOL_SRC := $(addprefix tools/,$(tools_SRC)) $(addprefix perf/,$(bench_SRC))
 
 # Programs that "make check" runs, by the name of their source without .c.
-UNIT := sim_test place_test audit_test lib_test arena_test slots_test topo_test ring_test cache_test type_test formats_test consolidate_test store_test policy_test zone_test import_test rules_test series_test estimate_test decision_path_test eval_test page_fault_test runtime_test counters_test ring_bench_test segment_test stage_test host_test
+UNIT := sim_test place_test audit_test lib_test arena_test slots_test topo_test ring_test cache_test type_test formats_test consolidate_test store_test policy_test zone_test import_test rules_test series_test estimate_test decision_path_test eval_test page_fault_test runtime_test counters_test ring_bench_test segment_test stage_test host_test replace_test
 MODEL := sim_model_test cache_model_test digest_model_test place_model_test policy_model_test theorem1_test sched_model_test import_sample_test
 STRESS := store_stress runtime_stress ring_stress snap_stress digest_stress park_stress summary_stress changed_stress seq_stress
 # Measuring programs of perf/, built by "make perf".

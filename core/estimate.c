@@ -2,12 +2,12 @@
 #include "core/estimate.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+
+#include "lib/replace.h"
 
 /*
  * A mean follows its last WINDOW samples or so: enough to be steady, few enough
@@ -434,9 +434,17 @@ static struct saved *merge_types(const struct km_estimator *est, size_t *nr)
 	return list;
 }
 
-static void save_lines(const struct km_estimator *est, const struct saved *type, size_t type_nr,
-		       FILE *to)
+struct saving {
+	const struct km_estimator *est;
+	const struct saved *type;
+	size_t type_nr;
+};
+
+static void save_lines(const void *ctx, FILE *to)
 {
+	const struct saving *saving = ctx;
+	const struct km_estimator *est = saving->est;
+	const struct saved *type = saving->type;
 	uint32_t i;
 	size_t k;
 
@@ -447,7 +455,7 @@ static void save_lines(const struct km_estimator *est, const struct saved *type,
 		fprintf(to, "rule %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %s\n",
 			est->rule_hit[i].ns, est->rule_hit[i].nr, est->rule_miss[i].ns,
 			est->rule_miss[i].nr, est->rules[i].name);
-	for (k = 0; k < type_nr; k++)
+	for (k = 0; k < saving->type_nr; k++)
 		fprintf(to, "type %016" PRIx64 " %" PRIu64 " %" PRIu64 "\n", type[k].hash,
 			type[k].mean.ns, type[k].mean.nr);
 	fprintf(to, "end\n");
@@ -455,33 +463,15 @@ static void save_lines(const struct km_estimator *est, const struct saved *type,
 
 int km_estimator_save(const struct km_estimator *est, const char *path, struct km_diag *diag)
 {
-	struct saved *type;
-	char temp[4096];
-	size_t type_nr;
-	FILE *to;
-	int err = 0;
+	struct saving saving = { .est = est };
+	struct saved *type = merge_types(est, &saving.type_nr);
+	int err = -ENOMEM;
 
-	if (snprintf(temp, sizeof(temp), "%s.%ld.tmp", path, (long)getpid()) >= (int)sizeof(temp))
-		return km_diag_set(diag, -ENAMETOOLONG, path, 0, 0, "name too long");
-	to = fopen(temp, "wxe");
-	if (!to) {
-		err = -errno;
-		return km_diag_set(diag, err, temp, 0, 0, "cannot create: %s", strerror(-err));
-	}
-	type = merge_types(est, &type_nr);
+	saving.type = type;
 	if (type)
-		save_lines(est, type, type_nr, to);
-	else
-		err = -ENOMEM;
+		err = km_replace_print(path, save_lines, &saving);
 	free(type);
-	if (!err && (fflush(to) || ferror(to) || fsync(fileno(to))))
-		err = errno ? -errno : -EIO;
-	if (fclose(to) && !err)
-		err = -errno;
-	if (!err && rename(temp, path))
-		err = -errno;
-	if (!err)
-		return 0;
-	unlink(temp);
-	return km_diag_set(diag, err, path, 0, 0, "cannot save the estimates: %s", strerror(-err));
+	return err ? km_diag_set(diag, err, path, 0, 0, "cannot save the estimates: %s",
+				 strerror(-err))
+		   : 0;
 }

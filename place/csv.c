@@ -14,6 +14,7 @@
 
 #include <zlib.h>
 
+#include "lib/replace.h"
 #include "place/res.h"
 
 #define CHUNK_BYTES ((size_t)256 << 10)
@@ -38,10 +39,8 @@ struct km_csv_reader {
 
 struct km_csv_writer {
 	char *path; /* as given, for messages */
-	char *target; /* what a symbolic link leads to, else path */
-	char *temp; /* beside the target; NULL = written straight into a pipe or device */
+	struct km_replace file;
 	gzFile gz; /* NULL once settled */
-	int fd; /* the same file, for what zlib has no name for */
 	int err;
 	bool in_line;
 	size_t nr;
@@ -499,58 +498,8 @@ err_range:
 
 static void free_writer(struct km_csv_writer *csv)
 {
-	free(csv->temp);
-	free(csv->target);
 	free(csv->path);
 	free(csv);
-}
-
-/* A new file beside the target, with the rights that the target has or would get. */
-static int open_temp(struct km_csv_writer *csv, const struct stat *old)
-{
-	const size_t bytes = strlen(csv->target) + 32;
-	int fd;
-
-	csv->temp = malloc(bytes);
-	if (!csv->temp)
-		return -ENOMEM;
-	snprintf(csv->temp, bytes, "%s.%ld.tmp", csv->target, (long)getpid());
-	fd = open(csv->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-	if (fd < 0) {
-		fd = -errno;
-		free(csv->temp); /* nothing of ours is there to be removed */
-		csv->temp = NULL;
-	} else if (old) {
-		km_ignore(fchmod(fd, old->st_mode & 0777)); /* else it is the umask's */
-	}
-	return fd;
-}
-
-/* Return: where to write to, or -errno. */
-static int open_target(struct km_csv_writer *csv)
-{
-	struct stat st;
-	bool is_there = !stat(csv->path, &st);
-	int fd;
-
-	if (!*csv->path)
-		return -ENOENT;
-	if (is_there && !S_ISREG(st.st_mode)) {
-		fd = open(csv->path, O_WRONLY | O_CLOEXEC); /* a directory says so */
-		return fd < 0 ? -errno : fd;
-	}
-	/* A rename would replace what may not be written, and a link instead of its file. */
-	if (is_there && access(csv->path, W_OK))
-		return -errno;
-	csv->target = is_there ? realpath(csv->path, NULL) : strdup(csv->path);
-	/* A file without a name, such as /dev/fd/3 of a deleted one: nothing can take its place. */
-	if (!csv->target && is_there && errno == ENOENT) {
-		fd = open(csv->path, O_WRONLY | O_TRUNC | O_CLOEXEC);
-		return fd < 0 ? -errno : fd;
-	}
-	if (!csv->target)
-		return errno ? -errno : -ENOMEM;
-	return open_temp(csv, is_there ? &st : NULL);
 }
 
 static bool wants_gzip(const char *path)
@@ -569,30 +518,27 @@ int km_csv_create(struct km_csv_writer **out, const char *path, struct km_diag *
 		return km_diag_set(diag, err, NULL, 0, 0, "out of memory");
 	memset(csv, 0, offsetof(struct km_csv_writer, chunk));
 	csv->path = strdup(path);
-	fd = csv->path ? open_target(csv) : -ENOMEM;
-	if (fd < 0) {
-		err = fd;
+	if (csv->path)
+		err = km_replace_open(&csv->file, path);
+	if (err)
 		goto err_free;
-	}
-	csv->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	if (csv->fd < 0) {
+	fd = fcntl(csv->file.fd, F_DUPFD_CLOEXEC, 0); /* zlib closes its own */
+	if (fd < 0) {
 		err = -errno;
-		close(fd);
 		goto err_remove;
 	}
 	/* "T": as it is, without gzip; level 6 and no time stamp: same rows, same bytes. */
 	csv->gz = gzdopen(fd, wants_gzip(path) ? "wb6" : "wbT");
 	if (!csv->gz) {
 		close(fd);
-		close(csv->fd);
+		err = -ENOMEM;
 		goto err_remove;
 	}
 	*out = csv;
 	return 0;
 
 err_remove:
-	if (csv->temp)
-		unlink(csv->temp);
+	km_replace_abandon(&csv->file);
 err_free:
 	free_writer(csv);
 	if (!*path)
@@ -705,12 +651,7 @@ static int settle(struct km_csv_writer *csv)
 	why = gzclose_w(csv->gz);
 	csv->gz = NULL;
 	err = csv->err ? csv->err : why == Z_OK ? 0 : why == Z_ERRNO && errno ? -errno : -EIO;
-	/* A rename may reach the disk before the bytes do. */
-	if (!err && csv->temp && fsync(csv->fd))
-		err = -errno;
-	if (close(csv->fd) && !err)
-		err = -errno;
-	return err;
+	return err ? err : km_replace_settle(&csv->file);
 }
 
 int km_csv_settle(struct km_csv_writer *csv, struct km_diag *diag)
@@ -727,26 +668,20 @@ int km_csv_settle(struct km_csv_writer *csv, struct km_diag *diag)
 
 int km_csv_commit(struct km_csv_writer *csv, struct km_diag *diag)
 {
-	int err = csv->temp && rename(csv->temp, csv->target) ? -errno : 0;
+	int err = km_replace_commit(&csv->file);
 
-	if (err) {
+	if (err)
 		km_diag_set(diag, err, csv->path, 0, 0, "cannot replace: %s", strerror(-err));
-		km_csv_abandon(csv);
-		return err;
-	}
 	free_writer(csv);
-	return 0;
+	return err;
 }
 
 void km_csv_abandon(struct km_csv_writer *csv)
 {
 	if (!csv)
 		return;
-	if (csv->gz) {
+	if (csv->gz)
 		km_ignore(gzclose_w(csv->gz)); /* what was written goes away */
-		close(csv->fd);
-	}
-	if (csv->temp)
-		km_ignore(unlink(csv->temp)); /* the error to tell is the first */
+	km_replace_abandon(&csv->file);
 	free_writer(csv);
 }

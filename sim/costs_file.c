@@ -20,9 +20,8 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "lib/replace.h"
 #include "sim/costs.h"
 #include "sim/costs_internal.h"
 
@@ -292,9 +291,10 @@ void km_cost_recorder_top_bytes(struct km_cost_recorder *rec, uint64_t bytes)
 	rec->top_bytes = bytes;
 }
 
-static void save_lines(const struct km_cost_recorder *rec, FILE *to)
+static void save_lines(const void *ctx, FILE *to)
 {
 	static const struct tally none;
+	const struct km_cost_recorder *rec = ctx;
 	uint32_t i;
 
 	fprintf(to, "%s\ntop-bytes %" PRIu64 "\n", FILE_MAGIC, rec->top_bytes);
@@ -328,40 +328,12 @@ static void save_lines(const struct km_cost_recorder *rec, FILE *to)
 	fprintf(to, "end\n");
 }
 
-/* A device or a pipe is written to: a file put in its place would end it for everybody. */
-static bool is_special(const char *path)
-{
-	struct stat at;
-
-	return !stat(path, &at) && !S_ISREG(at.st_mode) && !S_ISDIR(at.st_mode);
-}
-
 int km_costs_save(const struct km_cost_recorder *rec, const char *path, struct km_diag *diag)
 {
-	bool special = is_special(path);
-	char temp[4096];
-	FILE *to;
-	int err = 0;
+	int err = km_replace_print(path, save_lines, rec);
 
-	if (snprintf(temp, sizeof(temp), "%s.%ld.tmp", path, (long)getpid()) >= (int)sizeof(temp))
-		return km_diag_set(diag, -ENAMETOOLONG, path, 0, 0, "name too long");
-	to = special ? fopen(path, "we") : fopen(temp, "wxe");
-	if (!to) {
-		err = -errno;
-		return km_diag_set(diag, err, temp, 0, 0, "cannot create: %s", strerror(-err));
-	}
-	save_lines(rec, to);
-	if (fflush(to) || ferror(to))
-		err = errno ? -errno : -EIO;
-	if (fclose(to) && !err)
-		err = -errno;
-	if (!err && !special && rename(temp, path))
-		err = -errno;
-	if (!err)
-		return 0;
-	if (!special)
-		unlink(temp);
-	return km_diag_set(diag, err, path, 0, 0, "cannot save the costs: %s", strerror(-err));
+	return err ? km_diag_set(diag, err, path, 0, 0, "cannot save the costs: %s", strerror(-err))
+		   : 0;
 }
 
 /* ---- loading --------------------------------------------------------------- */

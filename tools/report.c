@@ -4,13 +4,12 @@
  * with pictures, that needs no network and no script.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/replace.h"
 #include "tools/report_internal.h"
 #include "tools/verbs.h"
 
@@ -51,50 +50,14 @@ static int write_all(int fd, const char *text, size_t bytes)
 	return 0;
 }
 
-/* A device or a pipe is written to: a file put in its place would end it for everybody. */
-static bool is_special(const char *path)
-{
-	struct stat at;
-
-	return !stat(path, &at) && !S_ISREG(at.st_mode) && !S_ISDIR(at.st_mode);
-}
-
-static int save_special(const char *path, const char *text, size_t bytes, struct km_diag *diag)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	int err = fd < 0 ? -errno : write_all(fd, text, bytes);
-
-	if (fd >= 0 && close(fd) && !err)
-		err = -errno;
-	return err ? km_diag_set(diag, err, path, 0, 0, "%s", strerror(-err)) : 0;
-}
-
-/* Beside @path first, then in its place: nobody ever sees half of it. */
 static int save(const char *path, const char *text, size_t bytes, struct km_diag *diag)
 {
-	mode_t mask = umask(0);
-	char beside[4096];
-	int fd, err;
+	struct km_replace file;
+	int err = km_replace_open(&file, path);
 
-	umask(mask);
-	if (is_special(path))
-		return save_special(path, text, bytes, diag);
-	if (snprintf(beside, sizeof(beside), "%s.XXXXXX", path) >= (int)sizeof(beside))
-		return km_diag_set(diag, -ENAMETOOLONG, path, 0, 0, "the name is too long");
-	fd = mkstemp(beside);
-	if (fd < 0)
-		return km_diag_set(diag, -errno, path, 0, 0, "%s", strerror(errno));
-	err = write_all(fd, text, bytes);
-	if (!err && fchmod(fd, 0666 & ~mask))
-		err = -errno;
-	if (close(fd) && !err)
-		err = -errno;
-	if (!err && rename(beside, path))
-		err = -errno;
 	if (!err)
-		return 0;
-	unlink(beside);
-	return km_diag_set(diag, err, path, 0, 0, "%s", strerror(-err));
+		err = km_replace_end(&file, write_all(file.fd, text, bytes));
+	return err ? km_diag_set(diag, err, path, 0, 0, "%s", strerror(-err)) : 0;
 }
 
 static int load(struct report *rep, char **path, int nr)
