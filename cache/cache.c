@@ -395,11 +395,13 @@ const struct km_cache_obj *km_cache_objs(const struct km_cache *cache, enum km_c
 static void use(struct km_cache *cache, struct km_cache_obj *obj, uint64_t now_ns)
 {
 	obj->used_ns = km_max_u64(obj->used_ns, now_ns);
-	/* Pinned, or the newest as it is: in a batch of one type mostly so. */
-	if (!obj->newer)
+	if (obj->pins > 0) /* then it is not in the list; of a result never */
 		return;
 	lru_del(cache, obj);
-	lru_add(cache, obj);
+	if (km_likely(cache->all[cache->all->older].used_ns <= obj->used_ns))
+		lru_add_after(cache, &cache->all[cache->all->older], obj);
+	else
+		lru_add(cache, obj);
 }
 
 struct km_cache_obj *km_cache_lookup(struct km_cache *cache, enum km_cache_level level,

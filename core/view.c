@@ -335,8 +335,11 @@ static void type_goes(struct km_view *view, uint32_t agent_idx, const struct km_
 
 	KM_BUG_ON(!(word[KM_VIEW_COMING * word_nr] & bit));
 	coming = find_coming(view, agent_idx, type->key.id);
-	if (--coming->nr)
+	if (coming->nr > 1) {
+		coming->nr--;
 		return;
+	}
+	/* Not one half written and the whole read at once: that waits for the write. */
 	*coming = *coming_at(view, agent_idx, --queue->nr);
 	word[KM_VIEW_COMING * word_nr] &= ~bit;
 	if (word[KM_VIEW_CACHED * word_nr] & bit) /* V5 */
