@@ -374,7 +374,8 @@ void km_sched_finished(struct km_sched *sched, uint32_t agent_idx)
 	/* Start over, so that a lane that is mostly empty stays on its first lines. */
 	if (lane->part_finished == lane->part_sent)
 		lane->part_sent = lane->part_started = lane->part_finished = 0;
-	if (!is_full(sched, lane))
+	/* Closed is rare, where windows are wide. */
+	if (!km_view_is_open(sched->view, agent_idx) && !is_full(sched, lane))
 		km_view_set_open(sched->view, agent_idx, true);
 	sched->inside_nr--;
 }
