@@ -34,7 +34,8 @@ void km_hist_init(struct km_hist *hist);
 static inline unsigned int km_hist_bucket(uint64_t value)
 {
 	const uint64_t at_least = value | UINT64_C(1) << (KM_HIST_BITS - 1);
-	const unsigned int shift = 64 - KM_HIST_BITS - (unsigned int)__builtin_clzll(at_least);
+	const unsigned int shift =
+		(63 ^ (unsigned int)__builtin_clzll(at_least)) - (KM_HIST_BITS - 1);
 
 	return (shift << (KM_HIST_BITS - 1)) + (unsigned int)(value >> shift);
 }
@@ -50,8 +51,10 @@ static inline void km_hist_add(struct km_hist *hist, uint64_t value)
 	hist->count++;
 	if (__builtin_add_overflow(hist->sum, value, &hist->sum))
 		hist->sum = UINT64_MAX;
-	hist->min = value < hist->min ? value : hist->min;
-	hist->max = value > hist->max ? value : hist->max;
+	if (value < hist->min)
+		hist->min = value;
+	if (value > hist->max)
+		hist->max = value;
 }
 
 /** km_hist_merge() - add all of @from to @into. */
