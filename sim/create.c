@@ -11,6 +11,8 @@
 
 #define ESTIMATE_PERIOD_NS UINT64_C(10000000000)
 #define INSIDE_MAX 16384
+/* Among more agents the one that will serve is too unlikely. */
+#define GUESS_AGENT_NR 8
 
 void *sim_block(struct sim *sim, size_t nr, size_t bytes)
 {
@@ -81,7 +83,7 @@ static uint64_t agent_bytes(const struct sim *sim)
 	const uint64_t caches = sim->cfg.policy->needs == KM_NEEDS_FUTURE ? 2 : 1;
 
 	return sizeof(struct sim_agent) + caches * ids * (sizeof(struct km_cache_obj) + 16) +
-	       ids * 5 + sim->type_cap * sizeof(void *) + 65536;
+	       ids * (5 + sizeof(uint64_t)) + 65536;
 }
 
 /* Tables are touched when they are made: too many would be the machine's end, not an error. */
@@ -139,7 +141,8 @@ static int create_agents(struct sim *sim)
 		agent->top = km_cache_objs(agent->cache, KM_CACHE_TOP);
 		agent->rule = km_cache_objs(agent->cache, KM_CACHE_RULE);
 		agent->untold = calloc(sim->type_cap + 1, sizeof(*agent->untold));
-		if (!agent->untold)
+		agent->rule_rev = calloc(sim->rule_obj_cap, sizeof(*agent->rule_rev));
+		if (!agent->untold || !agent->rule_rev)
 			return -ENOMEM;
 		if (cfg->policy->needs != KM_NEEDS_FUTURE)
 			continue;
@@ -152,14 +155,16 @@ static int create_agents(struct sim *sim)
 /* Nobody serves. */
 static int create_ends(struct sim *sim)
 {
-	uint32_t i;
+	uint32_t i, nr, at = 4 * (SIM_END_ROOT - 2);
 
-	sim->leaf_nr = (uint32_t)km_pow2_up(sim->cfg.agent_nr);
-	sim->end = sim_block(sim, 2 * sim->leaf_nr, sizeof(*sim->end));
+	for (nr = 4; nr < sim->cfg.agent_nr; nr *= 4)
+		at = 4 * (at - 2);
+	sim->end_at = at;
+	sim->end = sim_block(sim, at + nr, sizeof(*sim->end));
 	if (!sim->end)
 		return -ENOMEM;
-	for (i = 0; i < 2 * sim->leaf_nr; i++)
-		sim->end[i].ns = SIM_IDLE_NS;
+	for (i = 0; i < at + nr; i++)
+		sim->end[i] = (struct sim_end){ SIM_IDLE_NS, i < at ? 0 : i - at };
 	return 0;
 }
 
@@ -246,9 +251,12 @@ int sim_create(struct sim *sim)
 		err = create_core(sim);
 	if (!err)
 		err = create_agents(sim);
-	if (!err)
-		sim->view->exact_ns = sim->exact_ns;
-	return err;
+	if (err)
+		return err;
+	sim->view->exact_ns = sim->exact_ns;
+	if (cfg->policy->queueing != KM_QUEUE_OWN && cfg->agent_nr <= GUESS_AGENT_NR)
+		sim->guess_nr = cfg->agent_nr;
+	return 0;
 }
 
 void sim_destroy(struct sim *sim)
@@ -258,6 +266,7 @@ void sim_destroy(struct sim *sim)
 	for (i = 0; sim->agent && i < sim->cfg.agent_nr; i++) {
 		km_cache_destroy(sim->agent[i].cache);
 		km_cache_destroy(sim->agent[i].future);
+		free(sim->agent[i].rule_rev);
 		free(sim->agent[i].untold);
 		free(sim->agent[i].change);
 	}

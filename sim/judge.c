@@ -57,8 +57,9 @@ void sim_exact(struct sim *sim, const struct km_type *type, uint32_t noise)
 		for (r = 0; r < sim->rule_nr; r++) {
 			obj = km_cache_peek(sim->agent[a].cache, KM_CACHE_RULE, type->rule[r]);
 			if (km_view_augmented(sim->view, KM_CACHE_RULE, type->rule[r].id, a))
-				ns += km_cost_rule_hit(sim->costs, ct, miss_ns, r,
-						       obj ? rev - obj->rev : 0, noise);
+				ns += km_cost_rule_hit(
+					sim->costs, ct, miss_ns, r,
+					obj ? rev - *sim_rule_rev(&sim->agent[a], obj) : 0, noise);
 			else
 				ns += km_cost_rule_miss(sim->costs, miss_ns, r, noise);
 		}

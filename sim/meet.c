@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * sim/meet.c - a type that comes for the first time, or again after its id was lost.
+ * sim/meet.c - a type that is not known: for the first time, or again after its id was lost.
  */
 #include <errno.h>
 
@@ -15,7 +15,8 @@ static int refuse_profile(struct sim *sim)
 			   (unsigned long long)(sim->cost_known_nr + sim->cost_unknown_nr));
 }
 
-int sim_meet_type(struct sim *sim, const struct km_type *type)
+/* Name it, and work out its times. */
+static int meet(struct sim *sim, const struct km_type *type)
 {
 	if (km_costs_knows(sim->costs, type->hash))
 		sim->cost_known_nr++;
@@ -30,4 +31,16 @@ int sim_meet_type(struct sim *sim, const struct km_type *type)
 		sim->est->type_hit_ns[type->key.id] = sim->est->any_hit_ns;
 	km_cost_type_fill(sim->costs, type, sim_cost(sim, type), sim_miss_ns(sim, type));
 	return 0;
+}
+
+int sim_meet(struct sim *sim, const struct km_arrival *arrival, struct km_type **type)
+{
+	int err = 0;
+
+	*type = km_types_get(sim->types, arrival->trait);
+	if (*type && sim_cost(sim, *type)->gen != (*type)->key.gen)
+		err = meet(sim, *type);
+	if (*type && sim->known)
+		sim->known[arrival->type_idx] = (struct sim_known){ *type, (*type)->key.id };
+	return err;
 }

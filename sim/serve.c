@@ -40,7 +40,6 @@ void sim_tell_changes(struct sim *sim, struct sim_agent *agent)
 		km_view_note_cached(sim->view, agent->idx, agent->change[i].level,
 				    agent->change[i].key, agent->change[i].present);
 	agent->change_nr = 0;
-	agent->defer = false;
 }
 
 void sim_future_changed(void *owner, enum km_cache_level level, struct km_key key, bool present)
@@ -68,15 +67,16 @@ void sim_count_bytes(struct sim *sim, struct sim_agent *agent)
 void sim_sync_revs(struct sim_agent *agent)
 {
 	struct km_cache_obj *top;
+	uint64_t *rev;
 	uint32_t t, i;
 
 	for (t = 0; t < agent->untold_nr; t++) {
 		top = agent->untold[t];
 		top->mark = false;
-		for (i = 0; i < top->dep_nr; i++)
-			__builtin_prefetch(top->deps[i], 1);
-		for (i = 0; i < top->dep_nr; i++)
-			top->deps[i]->rev = km_max_u64(top->deps[i]->rev, top->rev);
+		for (i = 0; i < top->dep_nr; i++) {
+			rev = sim_rule_rev(agent, top->deps[i]);
+			*rev = km_max_u64(*rev, top->rev);
+		}
 	}
 	agent->untold_nr = 0;
 }
@@ -106,9 +106,10 @@ uint64_t sim_handed_over_ns(const struct sim *sim, const struct sim_agent *agent
 }
 
 /* A rule object up to date and held, as core/eval.c's get_rule(); NULL when it does not fit. */
-static struct km_cache_obj *get_rule(struct sim *sim, struct km_cache *cache, struct sim_req *r,
+static struct km_cache_obj *get_rule(struct sim *sim, struct sim_agent *agent, struct sim_req *r,
 				     uint32_t rule_idx, uint64_t rev, uint64_t *ns)
 {
+	struct km_cache *cache = agent->cache;
 	const struct km_type *type = r->req.type;
 	struct km_key key = type->rule[rule_idx];
 	struct km_cache_obj *obj = km_cache_lookup(cache, KM_CACHE_RULE, key, sim->now_ns);
@@ -118,7 +119,7 @@ static struct km_cache_obj *get_rule(struct sim *sim, struct km_cache *cache, st
 	if (obj) {
 		km_cache_hold(cache, obj);
 		took = km_cost_rule_hit(sim->costs, sim_cost(sim, type), miss_ns, rule_idx,
-					rev - obj->rev, r->noise);
+					rev - *sim_rule_rev(agent, obj), r->noise);
 		r->req.rule_hits++;
 		r->rule_mask ^= UINT64_C(1) << rule_idx;
 		sim_sample(sim, KM_SAMPLE_RULE_HIT, rule_idx, took);
@@ -130,7 +131,7 @@ static struct km_cache_obj *get_rule(struct sim *sim, struct km_cache *cache, st
 		r->req.rule_misses++;
 		sim_sample(sim, KM_SAMPLE_RULE_MISS, rule_idx, took);
 	}
-	obj->rev = rev;
+	*sim_rule_rev(agent, obj) = rev;
 	*ns += took;
 	return obj;
 }
@@ -147,14 +148,15 @@ static uint64_t serve_rest(struct sim *sim, const struct sim_req *r, uint32_t fr
 	return ns;
 }
 
-static uint64_t top_miss(struct sim *sim, struct km_cache *cache, struct sim_req *r, uint64_t rev)
+static uint64_t top_miss(struct sim *sim, struct sim_agent *agent, struct sim_req *r, uint64_t rev)
 {
+	struct km_cache *cache = agent->cache;
 	struct km_cache_obj *deps[KM_RULES_MAX], *top = NULL;
 	uint64_t ns = 0, build_ns = km_cost_build(sim->costs, sim_cost(sim, r->req.type), r->noise);
 	uint32_t i, nr;
 
 	for (nr = 0; nr < sim->rule_nr; nr++) {
-		deps[nr] = get_rule(sim, cache, r, nr, rev, &ns);
+		deps[nr] = get_rule(sim, agent, r, nr, rev, &ns);
 		if (!deps[nr])
 			break;
 	}
@@ -183,6 +185,7 @@ static uint64_t predict_miss(struct sim *sim, const struct sim_agent *agent,
 	/* All that the miss will look at, at once. */
 	for (i = 0; i < sim->rule_nr; i++) {
 		__builtin_prefetch(&agent->rule[type->rule[i].id], 1);
+		__builtin_prefetch(&agent->rule_rev[type->rule[i].id], 1);
 		__builtin_prefetch(&miss_ns[i]);
 	}
 	for (i = 0; i < sim->rule_nr; i++)
@@ -210,7 +213,7 @@ uint64_t sim_serve(struct sim *sim, struct sim_agent *agent, struct sim_req *r,
 	}
 	*predicted_ns = predict_miss(sim, agent, type);
 	sim_sync_revs(agent);
-	ns = top_miss(sim, agent->cache, r, rev);
+	ns = top_miss(sim, agent, r, rev);
 	sim_count_bytes(sim, agent);
 	return ns;
 }
@@ -230,7 +233,8 @@ uint64_t sim_weigh(struct sim *sim, struct sim_agent *agent, const struct km_typ
 	ns = km_cost_build(sim->costs, ct, noise);
 	for (i = 0; i < sim->rule_nr; i++) {
 		obj = km_cache_peek(agent->cache, KM_CACHE_RULE, type->rule[i]);
-		ns += obj ? km_cost_rule_hit(sim->costs, ct, miss_ns, i, rev - obj->rev, noise)
+		ns += obj ? km_cost_rule_hit(sim->costs, ct, miss_ns, i,
+					     rev - *sim_rule_rev(agent, obj), noise)
 			  : km_cost_rule_miss(sim->costs, miss_ns, i, noise);
 	}
 	return ns;
@@ -251,7 +255,7 @@ uint64_t sim_update_begin(struct sim *sim, struct sim_agent *agent)
 	type = km_types_at(sim->types, top->key.id);
 	top->rev = rev;
 	for (i = 0; i < top->dep_nr; i++)
-		top->deps[i]->rev = rev;
+		*sim_rule_rev(agent, top->deps[i]) = rev;
 	sim->out->idle_updates++;
 	agent->updating = top;
 	/* The id may have a new meaning by now; then its times are the new type's. */

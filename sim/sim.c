@@ -15,8 +15,6 @@
 
 /* Times a conflicting commit is tried again; "more than 10 retries are allowed". */
 #define RETRY_MAX 16
-/* With more agents the one that will serve is too unlikely among them. */
-#define PREFETCH_AGENT_NR 8
 
 /* ---- requests -------------------------------------------------------------- */
 
@@ -51,38 +49,37 @@ static struct sim_req *sim_req_of(struct km_req *req)
 /* ---- the next end ---------------------------------------------------------- */
 
 /*
- * A tournament whose places hold the winner's time as well, so that the way up waits
- * for no load but the first. Of equals the lower agent wins: the left one.
+ * A tournament in fours: the winner of 4 * at and on is at + 2. Places hold the winner's
+ * time, so that a round waits for no load of another's. Of equals the lower agent wins.
  */
 static inline void set_end(struct sim *sim, uint32_t agent_idx, uint64_t ns)
 {
-	struct sim_end *const end = sim->end, winner = { ns, agent_idx };
-	uint32_t at = sim->leaf_nr + agent_idx;
+	struct sim_end *const end = sim->end, *four;
+	uint32_t at = sim->end_at + agent_idx, a, b;
+	uint64_t low, high;
 
-	end[at] = winner;
-	for (; at > 1; at /= 2) {
-		const struct sim_end other = end[at ^ 1];
-		const bool is_other = other.ns < winner.ns + (at & 1);
-
-		winner.ns = is_other ? other.ns : winner.ns;
-		winner.agent_idx = is_other ? other.agent_idx : winner.agent_idx;
-		end[at / 2] = winner;
-	}
+	end[at].ns = ns;
+	do {
+		at /= 4;
+		four = &end[4 * at];
+		a = four[1].ns < four[0].ns;
+		low = four[1].ns < four[0].ns ? four[1].ns : four[0].ns;
+		b = 2 + (four[3].ns < four[2].ns);
+		high = four[3].ns < four[2].ns ? four[3].ns : four[2].ns;
+		a ^= (a ^ b) & -(uint32_t)(high < low); /* not a branch */
+		at += 2;
+		end[at].ns = high < low ? high : low;
+		end[at].agent_idx = four[a].agent_idx;
+	} while (at != SIM_END_ROOT);
 }
 
 /* ---- events ---------------------------------------------------------------- */
 
 /* The classifier's answer; of a source with numbered types it is kept for good. */
-static struct km_type *classify(struct sim *sim, const struct km_arrival *arrival)
+static inline int classify(struct sim *sim, const struct km_arrival *arrival, struct km_type **type)
 {
-	struct km_type *type;
-
-	if (sim->known && sim->known[arrival->type_idx].type)
-		return sim->known[arrival->type_idx].type;
-	type = km_types_get(sim->types, arrival->trait);
-	if (type && sim->known)
-		sim->known[arrival->type_idx] = (struct sim_known){ type, type->key.id };
-	return type;
+	*type = sim->known ? sim->known[arrival->type_idx].type : NULL;
+	return km_likely(*type) ? 0 : sim_meet(sim, arrival, type);
 }
 
 static void fault(struct sim *sim, const char *what)
@@ -260,6 +257,7 @@ static bool tries_again(struct sim *sim, struct sim_agent *agent, struct sim_req
 static void end_service(struct sim *sim, struct sim_agent *agent)
 {
 	struct sim_req *r = agent->serving, *next;
+	bool waits;
 
 	if (sim->cfg.conflict_servers && tries_again(sim, agent, r))
 		return;
@@ -270,7 +268,9 @@ static void end_service(struct sim *sim, struct sim_agent *agent)
 		sim_judge_served(sim, r);
 		sim_judge_ghosts(sim, agent, &r->ghosts);
 	}
-	sim_tell_changes(sim, agent);
+	if (agent->change_nr)
+		sim_tell_changes(sim, agent);
+	agent->defer = false;
 	agent->serving = NULL;
 	next = begin_next(sim, agent);
 	if (!next)
@@ -283,11 +283,13 @@ static void end_service(struct sim *sim, struct sim_agent *agent)
 			      sim->now_ns);
 	give_req(sim, r);
 	sim->inside--;
-	if (km_sched_waiting(sim->sched) && hand_over(sim, agent) && !next)
+	waits = km_sched_waiting(sim->sched);
+	if (waits && hand_over(sim, agent) && !next)
 		next = begin_next(sim, agent);
 	if (next)
 		note_started(sim, agent, next);
-	retry_waiting(sim);
+	if (waits)
+		retry_waiting(sim);
 	if (sim->cfg.idle_lag)
 		wake_background(sim, agent);
 }
@@ -305,7 +307,6 @@ static void end_update(struct sim *sim, struct sim_agent *agent)
 static void prefetch_known(const struct sim *sim, uint32_t type_idx)
 {
 	const struct sim_known *known = &sim->known[type_idx];
-	const uint32_t nr = (uint32_t)km_min_u64(sim->cfg.agent_nr, PREFETCH_AGENT_NR);
 	uint32_t a;
 
 	if (!known->type)
@@ -316,7 +317,7 @@ static void prefetch_known(const struct sim *sim, uint32_t type_idx)
 	__builtin_prefetch(&sim->type[known->id], 1);
 	__builtin_prefetch(&sim->est->type_hit_ns[known->id]);
 	km_view_prefetch(sim->view, KM_CACHE_TOP, known->id, 0);
-	for (a = 0; a < nr; a++)
+	for (a = 0; a < sim->guess_nr; a++)
 		__builtin_prefetch(&sim->agent[a].top[known->id], 1);
 }
 
@@ -378,6 +379,7 @@ static int admit(struct sim *sim, struct km_type *type, const struct km_arrival 
 		return err;
 	}
 	agent = &sim->agent[agent_idx];
+	__builtin_prefetch(&agent->top[type->key.id], 1);
 	note_sent(sim, agent, r);
 	if (is_idle(agent)) {
 		begin(sim, agent, r);
@@ -391,7 +393,7 @@ static int admit(struct sim *sim, struct km_type *type, const struct km_arrival 
 static int arrive(struct sim *sim)
 {
 	const struct km_arrival *arrival = &sim->ahead[sim->ahead_at];
-	struct km_type *type;
+	struct km_type *type = NULL;
 	int err = 0;
 
 	if (sim->now_ns >= sim->window_end_ns)
@@ -402,13 +404,14 @@ static int arrive(struct sim *sim)
 		return fetch(sim);
 	}
 	sim->out->submitted++;
-	type = sim->inside < sim->cfg.inside_max ? classify(sim, arrival) : NULL;
-	if (!type)
-		sim->out->refused++;
-	else if (sim_cost(sim, type)->gen != type->key.gen)
-		err = sim_meet_type(sim, type);
-	if (type && !err)
+	if (sim->inside < sim->cfg.inside_max)
+		err = classify(sim, arrival, &type);
+	if (err)
+		return err;
+	if (type)
 		err = admit(sim, type, arrival);
+	else
+		sim->out->refused++;
 	return err ? err : fetch(sim);
 }
 
@@ -416,7 +419,7 @@ static int arrive(struct sim *sim)
 
 static int step(struct sim *sim)
 {
-	const struct sim_end first = sim->end[1];
+	const struct sim_end first = sim->end[SIM_END_ROOT];
 	struct sim_agent *agent = &sim->agent[first.agent_idx];
 
 	sim->out->events++;

@@ -58,9 +58,11 @@ struct sim_agent {
 	struct sim_change *change;
 	struct sim *sim;
 	/*
-	 * A hit brings all rule objects of the result up to date, but their revs are looked
-	 * at by misses alone: until then the results that were hit are remembered, once each.
+	 * Which inventory revision each cached rule object reflects: side by side, as a hit
+	 * brings all those of the result up to date. Looked at by misses alone: until then
+	 * the results that were hit are remembered, once each.
 	 */
+	uint64_t *rule_rev; /* [rule_obj_cap] */
 	struct km_cache_obj **untold; /* [type_cap + 1], marked; sim_sync_revs() tells them */
 	uint32_t untold_nr;
 	uint64_t bytes; /* of the cache, as last added up */
@@ -76,20 +78,23 @@ struct sim_known {
 	uint32_t id; /* of type */
 };
 
-/* What is kept of a type, by id; a hit touches one line of it. */
+/* What is kept of a type, by id; a hit touches the first line alone. */
 struct sim_type {
 	alignas(64) struct km_cost_type cost;
 	uint64_t hit_nr, hit_ns;
 	double hit_ms2;
-	alignas(64) uint64_t miss_nr, miss_ns;
+	alignas(64) uint64_t miss_nr;
+	uint64_t miss_ns;
 	double miss_ms2;
 };
+static_assert(sizeof(struct sim_type) == 128, "two lines");
 
-/* A place of the tournament over the agents' ends. */
+/* A place of the tournament over the agents' ends; rivals are four, on one line. */
 struct sim_end {
 	uint64_t ns; /* SIM_IDLE_NS = none */
 	uint32_t agent_idx; /* whose */
 };
+#define SIM_END_ROOT 3
 
 struct sim {
 	struct km_sim_cfg cfg;
@@ -108,8 +113,8 @@ struct sim {
 	bool est_stale;
 
 	struct sim_agent *agent;
-	struct sim_end *end; /* [2 * leaf_nr] of services and updates; 1 is the first of all */
-	uint32_t leaf_nr;
+	struct sim_end *end; /* of services and updates; at SIM_END_ROOT the first of all */
+	uint32_t end_at; /* where agent 0's is; the others' follow */
 
 	struct sim_known *known; /* [source->type_nr] interned once; NULL = each time */
 	struct sim_type *type; /* [type_cap] */
@@ -121,6 +126,7 @@ struct sim {
 	uint64_t inside; /* accepted and not completed */
 	struct km_arrival ahead[SIM_AHEAD_NR]; /* the next one is at ahead_at */
 	uint32_t ahead_at, ahead_nr;
+	uint32_t guess_nr; /* agents one of which will likely serve, where no decision tells first */
 	uint64_t arrival_ns; /* KM_SIM_NEVER after the last */
 	uint64_t publish_ns, age_ns; /* next */
 	uint64_t timer_ns; /* the earlier of the two */
@@ -145,6 +151,12 @@ struct sim {
 	uint64_t *mask; /* [agent_nr] predicted rule hits of the request at hand */
 	uint64_t *exact_ns; /* [agent_nr] */
 };
+
+/* The revision that rule object @obj of @agent reflects; after sim_sync_revs(). */
+static inline uint64_t *sim_rule_rev(const struct sim_agent *agent, const struct km_cache_obj *obj)
+{
+	return &agent->rule_rev[obj - agent->rule];
+}
 
 /* Inventory revision now; 1 at the start. */
 static inline uint64_t sim_rev(const struct sim *sim)
@@ -188,8 +200,8 @@ void sim_destroy(struct sim *sim);
 /* @nr objects of @bytes each, zeroed, freed with the simulation; NULL = out of memory. */
 void *sim_block(struct sim *sim, size_t nr, size_t bytes);
 
-/* sim/meet.c: name a type whose id has a meaning it did not have, and work out its times. */
-int sim_meet_type(struct sim *sim, const struct km_type *type);
+/* sim/meet.c: classify; @type: set to NULL when every id is in use. */
+int sim_meet(struct sim *sim, const struct km_arrival *arrival, struct km_type **type);
 
 /* sim/timers.c: what is due now, and when it is due next. */
 void sim_start_timers(struct sim *sim);

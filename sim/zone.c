@@ -76,7 +76,8 @@ struct alias {
 /* Requests of one type that come shortly after one another. */
 struct batch {
 	uint64_t next_ns; /* NEVER where there is none */
-	uint32_t type_idx, left;
+	uint32_t type_idx;
+	uint64_t left; /* so wide that nobody reads two fields at once which were written apart */
 };
 
 struct zone_source {
@@ -284,6 +285,17 @@ static void begin_batch(struct zone_source *s)
 	end_day(s);
 }
 
+/* The last takes its place; mostly it is the last. */
+static void remove_first(struct zone_source *s)
+{
+	struct batch *first = &s->batch[s->first], *last = &s->batch[--s->batch_nr];
+
+	first->next_ns = last->next_ns;
+	first->type_idx = last->type_idx;
+	first->left = last->left;
+	last->next_ns = NEVER;
+}
+
 static void take_one(struct zone_source *s, struct km_arrival *arrival)
 {
 	struct batch *batch = &s->batch[s->first];
@@ -294,12 +306,10 @@ static void take_one(struct zone_source *s, struct km_arrival *arrival)
 	arrival->trait = s->trait[arrival->type_idx];
 	arrival->noise = (uint32_t)bits;
 	arrival->is_delete = false;
-	if (--batch->left) {
+	if (--batch->left)
 		batch->next_ns += (uint64_t)(draw_exp(s, bits) * s->zone.batch_gap_s * NS);
-	} else {
-		*batch = s->batch[--s->batch_nr];
-		s->batch[s->batch_nr].next_ns = NEVER;
-	}
+	else
+		remove_first(s);
 	find_first(s);
 }
 
