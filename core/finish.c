@@ -55,11 +55,10 @@ struct scan {
 	struct candidate best, second;
 };
 
-/* What a scan of one block found: agents as bits, their sums, and who has all rule objects. */
+/* What a scan of one block found: agents as bits, their sums. */
 struct two {
 	uint64_t first, both; /* of the least sum; of it and of the second least */
 	uint64_t first_ns, second_ns;
-	uint64_t whole; /* V6, where a miss was looked into */
 };
 
 /* Vectors or blocks, and of those whether there is an order. */
@@ -346,19 +345,19 @@ INLINE uint64_t equals(const uint64_t *x, uint64_t bits, uint64_t ns)
 	return left;
 }
 
-INLINE uint8_t rule_hits_of(const struct scan *s, uint32_t agent_idx, uint64_t whole)
+/* How many of @row[0..rule_nr) have the agent. */
+INLINE uint8_t count_hits(const uint64_t *row, uint32_t rule_nr, uint32_t agent_idx)
 {
-	const struct km_key *key = s->type->rule, *const end = key + s->view->rule_nr;
+	uint32_t r;
 	uint8_t nr = 0;
 
-	if (whole >> agent_idx & 1)
-		return (uint8_t)s->view->rule_nr;
 	UNROLL
-	for (; key < end; key++)
-		nr += row_of_obj(s, key) >> agent_idx & 1;
+	for (r = 0; r < rule_nr; r++)
+		nr += row[r] >> agent_idx & 1;
 	return nr;
 }
 
+/* @pick's report, as if every rule hit there. */
 INLINE uint32_t settle(const struct scan *s, struct km_pick *pick, enum km_finish variant,
 		       struct two two)
 {
@@ -381,9 +380,7 @@ INLINE uint32_t settle(const struct scan *s, struct km_pick *pick, enum km_finis
 	pick->remaining_ns = base_ns - s->now_ns;
 	pick->processing_ns = two.first_ns - base_ns - pick->wait_ns;
 	pick->top_hit = s->top[0] >> i & 1;
-	pick->rule_hit_nr = pick->top_hit		? (uint8_t)view->rule_nr
-			    : variant == KM_FINISH_RULE ? rule_hits_of(s, i, two.whole)
-							: 0;
+	pick->rule_hit_nr = pick->top_hit || variant == KM_FINISH_RULE ? (uint8_t)view->rule_nr : 0;
 	return i;
 }
 

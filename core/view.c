@@ -141,8 +141,10 @@ int km_view_create(struct km_view **out, const struct km_view_cfg *cfg)
 	view->open = calloc(view->word_nr, sizeof(*view->open));
 	view->rule_turn = calloc(view->word_nr, sizeof(*view->rule_turn));
 	view->folded_version = calloc(cfg->agent_nr, sizeof(*view->folded_version));
-	if (!view->folded_version || !view->wait_ns || !view->end_ns || !view->queued_nr ||
-	    !view->open || !view->rule_turn)
+	if (cfg->agent_nr <= KM_VIEW_FEW_NR)
+		view->obj_few = calloc(cfg->rule_obj_cap, sizeof(*view->obj_few));
+	if ((cfg->agent_nr <= KM_VIEW_FEW_NR && !view->obj_few) || !view->folded_version ||
+	    !view->wait_ns || !view->end_ns || !view->queued_nr || !view->open || !view->rule_turn)
 		goto err_destroy;
 	for (level = 0; level < KM_CACHE_LEVEL_NR; level++)
 		if (alloc_level(view, level, cfg->future))
@@ -184,6 +186,7 @@ void km_view_destroy(struct km_view *view)
 	free(view->block_bound);
 	free(view->far);
 	free(view->queue);
+	free(view->obj_few);
 	free(view->rule_turn);
 	free(view->open);
 	free(view->queued_nr);
@@ -247,6 +250,13 @@ static inline void tell_turn(struct km_view *view, uint32_t agent_idx, bool chan
 	view->rule_turn[agent_idx / 64] += changed;
 }
 
+/* V7, after a rule object's augmented bits became @word. */
+static inline void tell_few(const struct km_view *view, uint32_t id, uint64_t word)
+{
+	if (view->obj_few)
+		view->obj_few[id] = (uint8_t)word;
+}
+
 /* It is not cached any more, or what was made of it is not coming. Return: was it augmented, and is not now? */
 static inline bool review_obj(const struct km_view *view, uint32_t agent_idx, uint32_t id,
 			      uint64_t *word, uint64_t bit)
@@ -255,6 +265,7 @@ static inline bool review_obj(const struct km_view *view, uint32_t agent_idx, ui
 	    (view->queue[agent_idx].nr && obj_is_coming(view, agent_idx, id)))
 		return false;
 	word[0] &= ~bit;
+	tell_few(view, id, word[0]);
 	return true;
 }
 
@@ -276,6 +287,7 @@ static __attribute__((noinline)) void rules_come(struct km_view *view, uint32_t 
 		word = word_of(view, KM_CACHE_RULE, type->rule[r].id, agent_idx);
 		absent |= ~*word & bit;
 		*word |= bit;
+		tell_few(view, type->rule[r].id, *word);
 	}
 	tell_turn(view, agent_idx, absent);
 }
@@ -461,13 +473,15 @@ static inline struct spot spot_of(struct km_view *view, enum km_cache_level leve
 }
 
 /* Return: whether it was not augmented before. */
-static inline bool set_cached(const struct spot *at, uint32_t id)
+static inline bool set_cached(const struct km_view *view, const struct spot *at, uint32_t id)
 {
 	uint64_t *word = at->row + id * at->row_words;
 	const bool was_absent = !(*word & at->bit);
 
 	word[at->cached_at] |= at->bit;
 	*word |= at->bit;
+	if (at->level == KM_CACHE_RULE)
+		tell_few(view, id, *word);
 	return was_absent;
 }
 
@@ -489,7 +503,7 @@ static inline bool note_cached(const struct km_view *view, const struct spot *at
 {
 	if (view->gen[at->level][key.id] != key.gen)
 		return false;
-	return present ? set_cached(at, key.id) : clear_cached(view, at, key.id);
+	return present ? set_cached(view, at, key.id) : clear_cached(view, at, key.id);
 }
 
 void km_view_note_cached(struct km_view *view, uint32_t agent_idx, enum km_cache_level level,
@@ -558,7 +572,7 @@ static inline __attribute__((always_inline)) void fold_level(struct km_view *vie
 		if (gen[keys[i].id] != keys[i].gen) /* V3 */
 			continue;
 		mark[keys[i].id] = turn;
-		changed |= set_cached(&at, keys[i].id);
+		changed |= set_cached(view, &at, keys[i].id);
 	}
 	for (i = first; i < old_nr; i = i < both ? next_change(mine, keys, i + 1, both) : i + 1)
 		if (mark[mine[i].id] != turn)
@@ -681,6 +695,8 @@ void km_view_recycle(void *ctx, enum km_cache_level level, struct km_key key)
 	for (w = 0; level == KM_CACHE_RULE && w < view->word_nr; w++)
 		view->rule_turn[w] += row[w] != 0;
 	memset(row, 0, view->row_words[level] * sizeof(uint64_t));
+	if (level == KM_CACHE_RULE)
+		tell_few(view, key.id, 0);
 	if (view->future[level])
 		memset(view->future[level] + (size_t)key.id * view->word_nr, 0,
 		       view->word_nr * sizeof(uint64_t));

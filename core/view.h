@@ -12,7 +12,7 @@
  * is cached too (V5), so its coming adds nothing to them; and an object that was
  * cached is looked for in what is coming when it goes, which is rare.
  *
- * Invariants (tests cite them; km_view_check() recounts V2 and V4 to V6):
+ * Invariants (tests cite them; km_view_check() recounts V2 and V4 to V7):
  *  V1 wait_ns[a] is the sum of the estimates that were added for the requests
  *     queued on a, each leaving with exactly what it brought;
  *  V2 a type's coming bit is set iff it is coming at least once; an augmented bit
@@ -24,7 +24,9 @@
  *  V5 where an interned type is cached, so are all its rule objects: a cache pins
  *     them, and a digest that says otherwise is not one of a cache;
  *  V6 where a type's WHOLE_AT is the block's rule_turn, its WHOLE has the agents on
- *     which all its rule objects are augmented.
+ *     which all its rule objects are augmented;
+ *  V7 of few agents, each rule object's augmented bits stand in a byte as well: all
+ *     of them together are a few dozen lines, which a decision after a miss reads.
  *
  * Source: Kamino, OSDI '25, algorithms 1 and 2.
  */
@@ -56,6 +58,7 @@ struct km_view_coming {
 	uint32_t id, nr;
 };
 
+#define KM_VIEW_FEW_NR 8 /* agents of which a byte says enough */
 #define KM_VIEW_NEAR_NR 7 /* on the line of struct km_view_queue */
 
 /* Those of one agent, on a line as long as they are few; in any order. */
@@ -85,6 +88,7 @@ struct km_view {
 	 */
 	uint64_t *row[KM_CACHE_LEVEL_NR];
 	uint32_t row_words[KM_CACHE_LEVEL_NR];
+	uint8_t *obj_few; /* [cap] V7; NULL with more than KM_VIEW_FEW_NR agents */
 	uint64_t *rule_turn; /* [word_nr] grows when a rule object's augmented bit changes */
 	uint32_t *gen[KM_CACHE_LEVEL_NR]; /* [cap] */
 
@@ -180,7 +184,7 @@ void km_view_note_future(struct km_view *view, uint32_t agent_idx, enum km_cache
 void km_view_recycle(void *view, enum km_cache_level level, struct km_key key);
 
 /**
- * km_view_check() - V2 and V4 to V6 by recounting everything.
+ * km_view_check() - V2 and V4 to V7 by recounting everything.
  * Context: tests; O(ids * agents). Return: NULL, or what is wrong (static text).
  */
 const char *km_view_check(const struct km_view *view);
