@@ -73,7 +73,7 @@ ring_SRC := bcast.c lines.c mpsc.c park.c spsc.c
 numa_SRC := topo.c
 alloc_SRC := arena.c slots.c
 cache_SRC := cache.c digest.c
-core_SRC := type.c estimate.c finish.c glance.c view.c view_check.c sched.c record.c eval.c agent.c dispatcher.c \
+core_SRC := type.c estimate.c finish.c glance.c bounds.c view.c view_check.c sched.c record.c eval.c agent.c dispatcher.c \
 	estimator_thread.c runtime.c stage.c policy/policies.c policy/blind.c policy/latcache.c policy/more.c
 place_SRC := csv.c dict.c import_csv.c import_sqlite.c inventory.c res.c rules.c rules_default.c trace.c zone.c zone_data.c zone_fleet.c zone_gen.c \
 	agent.c audit.c consolidate.c kernels.c objects.c place.c preload.c rule_bind.c rule_eval.c serve.c store_memory.c view.c

@@ -8,8 +8,9 @@
  *     hit, or a miss of which every rule hits. Only for those that are then among
  *     the best two the rule rows are read; mostly every rule does hit, and which
  *     agents have all of a type's rule objects is kept (V6 in core/view.h).
- *  P2 In a view that keeps bounds, blocks are taken in the order of the least that
- *     anyone there could take (V4), until that exceeds the second best sum.
+ *  P2 In a view that keeps bounds, groups of 16 agents are taken in the order of the
+ *     least that anyone there could take (V4), until that exceeds the second best sum;
+ *     within a group first who holds the type, of the others who is still in the race.
  * Both leave out only who can be neither first nor second, so the answer, ties
  * included, is that of the plain rule, whatever the instruction set:
  * tests/model/policy_model_test.c compares each with an oracle.
@@ -52,6 +53,7 @@ struct scan {
 	uint64_t now_ns; /* 0 where remaining times do not count */
 	uint64_t hit_ns, least_ns; /* of a hit on top; of a miss, the least it takes */
 	bool whole_is_least; /* a miss takes the least where every rule hits */
+	uint32_t now_tick, hit_tick, least_tick; /* the same, of a view with bounds */
 	struct candidate best, second;
 };
 
@@ -158,25 +160,6 @@ INLINE bool take_two(struct scan *s, size_t block, uint64_t bits, const uint64_t
 	s->second = (struct candidate){ x[k], rank_of(s, block, k, top >> k & 1),
 					(uint32_t)block * BLOCK_AGENT_NR + k };
 	return true;
-}
-
-/* Whether an agent of @block with the second best sum could go before the second best. */
-INLINE bool may_win_tie(const struct scan *s, size_t block)
-{
-	const uint64_t rank = s->top[block] ? 0 : RANK_MISS;
-
-	return rank < s->second.rank ||
-	       (rank == s->second.rank && block < s->second.agent_idx / BLOCK_AGENT_NR);
-}
-
-/* V4: of @block, agents @early have @base_ns and nobody else has less than @rest_ns. */
-INLINE void tighten(const struct scan *s, size_t block, uint64_t early, uint64_t base_ns,
-		    uint64_t rest_ns)
-{
-	s->view->block_bound[block] = base_ns;
-	s->view->block_rest[block] = km_min_u64(rest_ns, FAR_NS / 2); /* room to add to it */
-	s->view->block_early[block] = 63u - (uint32_t)__builtin_ctzll(early);
-	*s->view->bound_ns = s->now_ns; /* not before: else there would be no bounds */
 }
 
 /* How many vectors of @lane_nr agents @block has. */
@@ -384,6 +367,8 @@ INLINE uint32_t settle(const struct scan *s, struct km_pick *pick, enum km_finis
 	return i;
 }
 
+#include "core/finish_ticks.inc"
+
 INLINE void report(const struct scan *s, struct km_pick *pick, enum km_finish variant)
 {
 	const struct candidate *best = &s->best, *second = &s->second;
@@ -407,6 +392,7 @@ INLINE void report(const struct scan *s, struct km_pick *pick, enum km_finish va
 /* ---- one scan for each instruction set ------------------------------------------ */
 
 #define LANES 1
+#define KEYS 1
 #define TARGET
 #define NAME(x) portable_##x
 typedef uint64_t portable_vec;
@@ -482,6 +468,7 @@ INLINE uint64_t portable_lane(portable_vec x)
 
 #if defined(__x86_64__)
 #define LANES 4
+#define KEYS 8
 #define TARGET __attribute__((target("avx2,bmi,bmi2,popcnt")))
 #define NAME(x) avx2_##x
 typedef __m256i avx2_vec;
@@ -588,6 +575,7 @@ TARGET INLINE uint64_t avx2_lane(avx2_vec x)
 #include "core/finish.inc"
 
 #define LANES 8
+#define KEYS 16
 #define TARGET __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,bmi,bmi2,popcnt")))
 #define NAME(x) avx512_##x
 typedef __m512i avx512_vec;
@@ -741,8 +729,8 @@ uint32_t km_finish_first(const struct km_view *view, const struct km_type *type,
 	else if (view->word_nr == 1)
 		fleet = FLEET_ONE_BLOCK;
 
-	/* V4 speaks of times from bound_ns on. */
-	if (view->block_bound && view->now_ns >= *view->bound_ns)
+	/* V4 speaks of times from there on. */
+	if (view->bounds && view->now_ns >= view->bounds->from_ns)
 		fleet = FLEET_BOUNDED;
 	return ops->first[variant][fleet](view, type, pick);
 }

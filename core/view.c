@@ -98,27 +98,6 @@ static int alloc_queues(struct km_view *view, uint32_t coming_max)
 	return view->far ? 0 : -ENOMEM;
 }
 
-static int alloc_bounds(struct km_view *view)
-{
-	/* Scans look at 8 blocks at a time, and at the least of up to 8 times 8 of them. */
-	const size_t nr = KM_DIV_UP(view->word_nr, 8u) * 8ul;
-	const size_t bytes = 6 * nr * sizeof(uint64_t);
-	uint32_t block;
-
-	view->block_bound = aligned_alloc(KM_SHARE_BYTES, bytes);
-	if (!view->block_bound)
-		return -ENOMEM;
-	memset(view->block_bound, 0, bytes);
-	view->block_rest = view->block_bound + nr;
-	view->block_early = view->block_rest + nr;
-	view->block_key = view->block_early + nr;
-	view->block_least = view->block_key + nr;
-	view->bound_ns = view->block_least + nr;
-	for (block = view->word_nr; block < nr; block++)
-		view->block_bound[block] = view->block_rest[block] = NOBODY_NS;
-	return 0;
-}
-
 int km_view_create(struct km_view **out, const struct km_view_cfg *cfg)
 {
 	struct km_view *view;
@@ -138,7 +117,8 @@ int km_view_create(struct km_view **out, const struct km_view_cfg *cfg)
 	view->wait_ns = alloc_times(view);
 	view->end_ns = alloc_times(view);
 	view->queued_nr = calloc(cfg->agent_nr, sizeof(*view->queued_nr));
-	view->open = calloc(view->word_nr, sizeof(*view->open));
+	/* Scans of groups read whole vectors of them. */
+	view->open = calloc(KM_DIV_UP(view->word_nr, 4u) * 4ul, sizeof(*view->open));
 	view->rule_turn = calloc(view->word_nr, sizeof(*view->rule_turn));
 	view->folded_version = calloc(cfg->agent_nr, sizeof(*view->folded_version));
 	if (cfg->agent_nr <= KM_VIEW_FEW_NR)
@@ -149,8 +129,13 @@ int km_view_create(struct km_view **out, const struct km_view_cfg *cfg)
 	for (level = 0; level < KM_CACHE_LEVEL_NR; level++)
 		if (alloc_level(view, level, cfg->future))
 			goto err_destroy;
-	if (alloc_queues(view, cfg->coming_max) || (cfg->bounds && alloc_bounds(view)))
+	if (alloc_queues(view, cfg->coming_max))
 		goto err_destroy;
+	if (cfg->bounds) {
+		view->bounds = km_bounds_create(cfg->agent_nr);
+		if (!view->bounds)
+			goto err_destroy;
+	}
 	for (i = 0; i < cfg->agent_nr; i++)
 		km_view_set_open(view, i, true);
 	for (; i < view->word_nr * BLOCK_AGENT_NR; i++)
@@ -183,7 +168,7 @@ void km_view_destroy(struct km_view *view)
 		free(view->future[level]);
 	}
 	free(view->folded_version);
-	free(view->block_bound);
+	km_bounds_destroy(view->bounds);
 	free(view->far);
 	free(view->queue);
 	free(view->obj_few);
@@ -366,32 +351,17 @@ static void type_goes(struct km_view *view, uint32_t agent_idx, const struct km_
 
 /* ---- queue times -------------------------------------------------------------------- */
 
-/*
- * V4, after an agent's time changed. An overdue or idle agent counts as ending now:
- * it can only be later that it is looked at. Where more is not known a bound is too
- * early, which the decision that looks there mends.
- */
+/* V4, after an agent's time changed. */
 static void bound_this(struct km_view *view, uint32_t agent_idx)
 {
-	const uint32_t block = agent_idx / BLOCK_AGENT_NR, place = 63 - agent_idx % BLOCK_AGENT_NR;
-	uint64_t *bound = &view->block_bound[block], *rest = &view->block_rest[block], ns;
-
-	ns = view->wait_ns[agent_idx] + km_max_u64(view->end_ns[agent_idx], view->now_ns);
-	if (view->block_early[block] == place) {
-		*bound = km_min_u64(ns, *rest);
-	} else if (ns < *bound) {
-		*rest = *bound;
-		*bound = ns;
-		view->block_early[block] = place;
-	} else {
-		*rest = km_min_u64(*rest, ns);
-	}
-	*view->bound_ns = km_max_u64(*view->bound_ns, view->now_ns);
+	km_bounds_note(view->bounds, agent_idx,
+		       view->wait_ns[agent_idx] + km_max_u64(view->end_ns[agent_idx], view->now_ns),
+		       view->now_ns);
 }
 
 static inline void bound_agent(struct km_view *view, uint32_t agent_idx)
 {
-	if (view->block_bound)
+	if (view->bounds)
 		bound_this(view, agent_idx);
 }
 
@@ -422,7 +392,7 @@ void km_view_enqueue(struct km_view *view, uint32_t agent_idx, const struct km_t
 	view->wait_ns[agent_idx] += est_ns;
 	view->queued_nr[agent_idx]++;
 	/* Calls stand last, so that this needs no frame. */
-	if (view->block_bound)
+	if (view->bounds)
 		bounded_comes(view, agent_idx, type);
 	else
 		type_comes(view, agent_idx, type);

@@ -18,9 +18,9 @@
  *  V2 a type's coming bit is set iff it is coming at least once; an augmented bit
  *     iff the id is cached, or a type that is coming is it or was made of it;
  *  V3 a cached bit speaks of the id's current generation only;
- *  V4 in a view with bounds, at any time from bound_ns on, no agent of a block of
- *     64 has less queue and remaining time than the block's bound less that time,
- *     and none but the early one less than the block's rest less that time;
+ *  V4 in a view with bounds, at any time from from_ns on, no agent has less queue and
+ *     remaining time, from the epoch on, than its tick says; no agent of a group of 16
+ *     a lower tick than the group's first, and none but the early one than its rest;
  *  V5 where an interned type is cached, so are all its rule objects: a cache pins
  *     them, and a digest that says otherwise is not one of a cache;
  *  V6 where a type's WHOLE_AT is the block's rule_turn, its WHOLE has the agents on
@@ -38,6 +38,7 @@
 #include <stdint.h>
 
 #include "cache/digest.h"
+#include "core/bounds.h"
 #include "core/estimate.h"
 #include "core/type.h"
 
@@ -98,13 +99,10 @@ struct km_view {
 	const struct km_type *type; /* by id; NULL until one was coming */
 
 	/*
-	 * Bounds, V4, and room to order blocks by them; NULL in a view without. A
-	 * decision tightens them: they say no more than the times they were made of.
+	 * V4; NULL in a view without. A decision tightens them: they say no more than
+	 * the times they were made of.
 	 */
-	uint64_t *block_bound, *block_rest; /* [word_nr, up to whole 8] ns, as now_ns */
-	uint64_t *block_early; /* the same: 63 less the early agent's place in the block */
-	uint64_t *bound_ns; /* the latest now_ns that they rest on */
-	uint64_t *block_key, *block_least;
+	struct km_bounds *bounds;
 
 	/* what only the simulator can know; NULL elsewhere */
 	const uint64_t *exact_ns; /* [agent_nr] true processing time of the request at hand */
@@ -200,7 +198,12 @@ static inline uint64_t *km_view_row(const struct km_view *view, enum km_cache_le
 /* Fetch what a decision about @type will read first. */
 static inline void km_view_prefetch_type(const struct km_view *view, const struct km_type *type)
 {
-	km_prefetch(km_view_row(view, KM_CACHE_TOP, type->key.id, KM_VIEW_AUGMENTED));
+	const uint64_t *row = km_view_row(view, KM_CACHE_TOP, type->key.id, KM_VIEW_AUGMENTED);
+	uint32_t w;
+
+	km_prefetch(row);
+	for (w = 8; w < view->word_nr; w += 8)
+		km_prefetch(row + w);
 	km_prefetch(&view->est->type_hit_ns[type->key.id]);
 	km_prefetch(&type->rule[0]);
 	km_prefetch(&type->rule[8]);

@@ -85,12 +85,15 @@ static const char *check_whole(const struct km_view *view, uint32_t id)
 
 static bool is_bounded(const struct km_view *view, uint32_t a)
 {
-	uint64_t ns = view->wait_ns[a] + km_max_u64(view->end_ns[a], view->now_ns);
+	const uint64_t ns = view->wait_ns[a] + km_max_u64(view->end_ns[a], view->now_ns);
+	const uint32_t group = a / KM_GROUP_AGENT_NR, bit = 1u << a % KM_GROUP_AGENT_NR;
+	const struct km_bounds *bounds = view->bounds;
 
-	if (!view->block_bound || view->now_ns < *view->bound_ns)
+	if (!bounds || view->now_ns < bounds->from_ns)
 		return true;
-	return ns >= view->block_bound[a / 64] &&
-	       (ns >= view->block_rest[a / 64] || view->block_early[a / 64] == 63 - a % 64);
+	return km_tick_of(ns, bounds->epoch_ns) >= bounds->tick[a] &&
+	       bounds->tick[a] >= bounds->first[group] &&
+	       (bounds->tick[a] >= bounds->rest[group] || bounds->early[group] == bit);
 }
 
 const char *km_view_check(const struct km_view *view)
@@ -104,7 +107,7 @@ const char *km_view_check(const struct km_view *view)
 		if (!fault)
 			fault = check_objs(view, a, is_made);
 		if (!fault && !is_bounded(view, a))
-			fault = "V4: a block's bound is too late";
+			fault = "V4: a bound is too late";
 	}
 	for (id = 0; view->type && id < view->cap[KM_CACHE_TOP] && !fault; id++)
 		fault = check_whole(view, id);

@@ -25,13 +25,17 @@
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define WORLD_NR 200 /* slow builds look at a tenth */
+#define LARGE_NR 2
 #else
 #define WORLD_NR 2000
+#define LARGE_NR 12
 #endif
 #define VIEW_NR 110 /* of each world: 220,000 in all */
+#define LARGE_VIEW_NR 40 /* of those of large fleets */
 #define CHECK_VIEWS 10 /* one in so many is recounted */
 
 #define AGENT_MAX 200
+#define LARGE_MAX 2600 /* groups of more than one set, whatever the instruction set */
 #define RULE_MAX 24
 #define TYPE_NR 10
 #define OBJ_PER_RULE 3
@@ -55,11 +59,12 @@ struct world {
 	struct km_rand rand;
 	uint64_t seed;
 	uint32_t agent_nr, rule_nr;
+	uint64_t unit_ns; /* of most times */
 	bool count_serving;
 	struct km_type type[TYPE_NR];
-	struct agent agent[AGENT_MAX];
+	struct agent agent[LARGE_MAX];
 	struct km_view *view;
-	uint64_t exact_ns[AGENT_MAX]; /* what the view is told */
+	uint64_t exact_ns[LARGE_MAX]; /* what the view is told */
 	struct km_estimates *est[VIEW_NR + 1]; /* each at an address of its own */
 	uint32_t est_nr;
 };
@@ -92,8 +97,10 @@ static uint64_t random_ns(struct world *w)
 		return KM_EST_NS_MAX - below(w, 2);
 	case 1:
 		return below(w, 1000000000);
-	default:
+	case 2:
 		return below(w, 4);
+	default:
+		return below(w, 4) * w->unit_ns;
 	}
 }
 
@@ -267,7 +274,10 @@ static void change_world(struct world *w)
 
 	for (i = 0; i < nr; i++)
 		change_agent(w, (uint32_t)below(w, w->agent_nr));
-	w->view->now_ns += below(w, 3);
+	w->view->now_ns += below(w, 3) * (below(w, 4) ? 1 : w->unit_ns);
+	/* So long that ticks start anew. */
+	if (below(w, 64) == 0)
+		w->view->now_ns += below(w, 100) * UINT64_C(1000000000);
 	if (below(w, 8) == 0)
 		new_estimates(w);
 	if (below(w, 64) == 0)
@@ -275,16 +285,18 @@ static void change_world(struct world *w)
 			km_view_set_open(w->view, (uint32_t)i, w->agent[i].open = false);
 }
 
-static void open_world(struct world *w, uint64_t seed)
+static void open_world(struct world *w, uint64_t seed, uint32_t agent_max)
 {
+	static const uint64_t unit_ns[] = { 1, 1, 30, 64, 1000 };
 	struct km_view_cfg cfg = { .type_cap = TYPE_NR, .rule_obj_cap = OBJ_NR, .future = true };
 	uint32_t a, i, r;
 
 	memset(w, 0, sizeof(*w));
 	w->seed = seed;
 	km_rand_init(&w->rand, seed);
-	/* Few agents more often than many, all of 1 to 200. */
-	w->agent_nr = 1 + (uint32_t)below(w, 1 + below(w, AGENT_MAX));
+	/* Few agents more often than many. */
+	w->agent_nr = 1 + (uint32_t)below(w, 1 + below(w, agent_max));
+	w->unit_ns = unit_ns[below(w, KM_ARRAY_NR(unit_ns))];
 	w->rule_nr = (uint32_t)below(w, RULE_MAX + 1);
 	w->count_serving = below(w, 2);
 	cfg.agent_nr = w->agent_nr;
@@ -479,7 +491,7 @@ static uint32_t oracle_turn(const struct world *w, uint32_t turn)
 
 static uint32_t oracle_random(const struct world *w, struct km_rand rand)
 {
-	uint32_t list[AGENT_MAX], nr = 0, a;
+	uint32_t list[LARGE_MAX], nr = 0, a;
 
 	for (a = 0; a < w->agent_nr; a++)
 		if (w->agent[a].open)
@@ -618,7 +630,7 @@ static struct answer oracle(const struct world *w, const struct km_policy *polic
 	const bool exact = is_named(policy, "oracle"), future = is_named(policy, "latcache-future");
 	const bool request = is_named(policy, "latcache-request"),
 		   naive = is_named(policy, "naive");
-	struct answer of[AGENT_MAX];
+	static struct answer of[LARGE_MAX];
 	uint32_t a;
 
 	if (!exact && !future && !request && !naive && !is_named(policy, "latcache-rule")) {
@@ -707,17 +719,17 @@ static void compare_paths(struct world *w, const struct km_policy *policy, uint3
 	km_finish_use(NULL);
 }
 
-static void look_at_views(struct world *w)
+static void look_at_views(struct world *w, uint32_t view_nr)
 {
+	static struct term term[LARGE_MAX];
 	struct km_pick pick[16];
-	struct term term[AGENT_MAX];
 	uint32_t v, p, a, type;
 	const char *fault;
 
 	memset(pick, 0, sizeof(pick));
 	for (p = 0; policy_at(p); p++)
 		km_rand_init(&pick[p].rand, w->seed);
-	for (v = 0; v < VIEW_NR; v++) {
+	for (v = 0; v < view_nr; v++) {
 		change_world(w);
 		/* What is kept, after decisions and changes, against recounting. */
 		fault = v % CHECK_VIEWS ? NULL : km_view_check(w->view);
@@ -752,8 +764,13 @@ static void every_policy_agrees_with_the_oracle(void **state)
 	(void)state;
 	printf("# SEED=%" PRIu64 ", %" PRIu64 " views\n", seed, world_nr * VIEW_NR);
 	for (i = 0; i < world_nr; i++) {
-		open_world(&w, seed + i);
-		look_at_views(&w);
+		open_world(&w, seed + i, AGENT_MAX);
+		look_at_views(&w, VIEW_NR);
+		close_world(&w);
+	}
+	for (i = 0; i < (world_nr == 1 ? 1 : LARGE_NR); i++) {
+		open_world(&w, seed + i, LARGE_MAX);
+		look_at_views(&w, LARGE_VIEW_NR);
 		close_world(&w);
 	}
 	for (i = 0; i < KM_ARRAY_NR(paths); i++)
