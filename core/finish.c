@@ -7,7 +7,8 @@
  *  P1 Of a block of 64 agents each is first weighed by the least it could take: a
  *     hit, or a miss of which every rule hits. Only for those that are then among
  *     the best two the rule rows are read; mostly every rule does hit, and which
- *     agents have all of a type's rule objects is kept (V6 in core/view.h).
+ *     agents have all of a type's rule objects is kept (V6 in core/view.h). One or
+ *     two vectors of agents are weighed exactly at once, which costs less.
  *  P2 In a view that keeps bounds, groups of 16 agents are taken in the order of the
  *     least that anyone there could take (V4), until that exceeds the second best sum;
  *     within a group first who holds the type, of the others who is still in the race.
