@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,6 +17,29 @@ static void forget(struct km_replace *file)
 	*file = (struct km_replace){ .fd = -1 };
 }
 
+#define SELF_BYTES 32
+
+/* The way from an open file to a name for it. */
+static const char *self_of(int fd, char text[SELF_BYTES])
+{
+	snprintf(text, SELF_BYTES, "/proc/self/fd/%d", fd);
+	return text;
+}
+
+/* A file without a name in the target's folder; -1 where there is no such, or no way to name it. */
+static int open_nameless(const char *target)
+{
+	char *copy = strdup(target), self[SELF_BYTES];
+	int fd = copy ? open(dirname(copy), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666) : -1;
+
+	free(copy);
+	if (fd >= 0 && access(self_of(fd, self), F_OK)) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
 /* A new file beside the target, with the rights that the target has or would get. */
 static int open_temp(struct km_replace *file, const struct stat *old)
 {
@@ -25,7 +50,10 @@ static int open_temp(struct km_replace *file, const struct stat *old)
 	if (!file->temp)
 		return -ENOMEM;
 	snprintf(file->temp, bytes, "%s.%ld.tmp", file->target, (long)getpid());
-	fd = open(file->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	fd = open_nameless(file->target);
+	file->nameless = fd >= 0;
+	if (!file->nameless)
+		fd = open(file->temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 	if (fd < 0)
 		return -errno;
 	if (old)
@@ -75,6 +103,19 @@ int km_replace_open(struct km_replace *file, const char *path)
 	return fd < 0 ? fd : 0;
 }
 
+/* A nameless file gets its temporary name only now, for the time until the rename. */
+static int name_temp(struct km_replace *file)
+{
+	char self[SELF_BYTES];
+
+	if (!file->nameless)
+		return 0;
+	if (linkat(AT_FDCWD, self_of(file->fd, self), AT_FDCWD, file->temp, AT_SYMLINK_FOLLOW))
+		return -errno;
+	file->nameless = false;
+	return 0;
+}
+
 int km_replace_settle(struct km_replace *file)
 {
 	int err = 0;
@@ -82,6 +123,8 @@ int km_replace_settle(struct km_replace *file)
 	/* A rename may reach the disk before the bytes do. */
 	if (file->temp && fsync(file->fd))
 		err = -errno;
+	if (!err)
+		err = name_temp(file);
 	if (close(file->fd) && !err)
 		err = -errno;
 	file->fd = -1;
@@ -103,7 +146,7 @@ void km_replace_abandon(struct km_replace *file)
 {
 	if (file->fd >= 0)
 		close(file->fd);
-	if (file->temp)
+	if (file->temp && !file->nameless)
 		km_ignore(unlink(file->temp)); /* the error to tell is the first */
 	forget(file);
 }

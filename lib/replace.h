@@ -3,7 +3,8 @@
  * lib/replace.h - a file that is written whole or not at all.
  *
  * What is written goes to a file beside it, which takes its place in the end, with
- * its rights; a link stays and leads to the new one. What is no regular file, a
+ * its rights; a link stays and leads to the new one. Where the file system can, it
+ * has no name until it is whole, so that a killed process leaves nothing. What is no regular file, a
  * device or a pipe, is written to as it is: a file put in its place would end it
  * for everybody.
  */
@@ -17,6 +18,7 @@
 struct km_replace {
 	int fd; /* where to write; -1 = closed */
 	char *target, *temp; /* temp takes target's place; NULL = there is no place to take */
+	bool nameless; /* temp is not there yet */
 };
 
 /**

@@ -236,10 +236,10 @@ bool km_zone_same_file(const char *a, const char *b)
 	const char *a_name, *b_name;
 	struct stat x, y;
 
-	if (!strcmp(a, b))
-		return true;
 	if (!stat(a, &x) && !stat(b, &y))
 		return S_ISREG(x.st_mode) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+	if (!strcmp(a, b))
+		return true;
 	return stat_folder(a, &x, &a_name) && stat_folder(b, &y, &b_name) && x.st_dev == y.st_dev &&
 	       x.st_ino == y.st_ino && !strcmp(a_name, b_name);
 }
