@@ -16,6 +16,7 @@
 #include "lib/clock.h"
 #include "lib/opts.h"
 #include "lib/snap.h"
+#include "place/zone.h"
 #include "tools/policy_list.h"
 #include "tools/run_internal.h"
 #include "tools/verbs.h"
@@ -379,6 +380,37 @@ static int run_all(struct run_world *w, const struct km_policy *const *policy, u
 	return rc;
 }
 
+/* What is written would replace, or be replaced by, another file of this run. */
+static int check_files(const struct run_options *o, struct km_diag *diag)
+{
+	const struct {
+		const char *option, *path;
+		bool written;
+	} file[] = {
+		{ "json-out", o->json_out, true },
+		{ "record-costs", o->costs, true },
+		{ "requests-out", o->requests_out, true },
+		{ "estimates", o->estimates, true },
+		{ "trace", o->trace, false },
+		{ "inventory", o->inventory, false },
+		{ "rules", o->rules, false },
+	};
+	size_t i, k;
+	int err;
+
+	for (i = 0; i < KM_ARRAY_NR(file) && file[i].written; i++) {
+		err = km_verb_check_output(file[i].option, file[i].path, diag);
+		if (err)
+			return err;
+		for (k = i + 1; file[i].path && k < KM_ARRAY_NR(file); k++)
+			if (file[k].path && km_zone_same_file(file[i].path, file[k].path))
+				return km_diag_set(diag, -EINVAL, NULL, 0, 0,
+						   "--%s and --%s are the same file, %s",
+						   file[i].option, file[k].option, file[k].path);
+	}
+	return 0;
+}
+
 int km_verb_run(int argc, char **argv)
 {
 	struct run_world w = { .opt = defaults };
@@ -464,10 +496,7 @@ int km_verb_run(int argc, char **argv)
 		return km_verb_fail("run", &diag, KM_EXIT_USAGE);
 	if (km_policy_list_parse_live(o->policy, policy, POLICY_NR_MAX, &policy_nr, &diag))
 		return km_verb_fail("run", &diag, KM_EXIT_USAGE);
-	if (km_verb_check_output("json-out", o->json_out, &diag) ||
-	    km_verb_check_output("record-costs", o->costs, &diag) ||
-	    km_verb_check_output("requests-out", o->requests_out, &diag) ||
-	    km_verb_check_output("estimates", o->estimates, &diag))
+	if (check_files(o, &diag))
 		return km_verb_fail("run", &diag, KM_EXIT_USAGE);
 	if (o->name && !run_name_ok(o->name)) {
 		km_diag_set(&diag, -EINVAL, NULL, 0, 0,

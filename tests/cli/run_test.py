@@ -283,6 +283,31 @@ def outputs_that_cannot_be_written_are_refused_before_the_work():
         assert option in err and "cannot be written" in err and "no/such/folder" in err and not out, err
 
 
+def one_file_for_two_options_is_refused_before_the_work():
+    trace, same = write("t.csv", "at_us,op,vm\n1,create,a\n"), path("same")
+    for a, b in (("--json-out", "--requests-out"), ("--record-costs", "--requests-out"), ("--json-out", "--estimates")):
+        _, err = run(*SMALL, a, same, b, os.path.join(tap.TMP.name, ".", "same"), code=2)
+        assert a in err and b in err and "same file" in err and not os.path.exists(same), err
+    _, err = run("run", "--trace", trace, "--requests-out", trace, code=2)
+    assert "--trace" in err and "same file" in err, err
+    run(*SMALL, "--json-out", "/dev/null", "--requests-out", "/dev/null")
+
+
+def what_ends_a_run_at_once_leaves_no_half_written_file():
+    folder = path("ended")
+    os.mkdir(folder)
+    for sig in (signal.SIGHUP, signal.SIGKILL):
+        ended = subprocess.Popen([tap.KAMINO, "run", "--servers", "2000", "--requests", "500000", "--compress", "1000",
+                                  "--no-publish", "--requests-out", os.path.join(folder, "rows.csv")],
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while len(os.listdir("/proc/%d/task" % ended.pid)) < 4:
+            time.sleep(0.1)
+        time.sleep(0.2)
+        ended.send_signal(sig)
+        assert ended.wait(timeout=120) == -sig
+        assert not os.listdir(folder), os.listdir(folder)
+
+
 def a_full_disk_for_the_estimates_is_said_and_loses_nothing():
     folder = path("full")
     os.mkdir(folder)
