@@ -343,6 +343,7 @@ struct loader {
 	const struct km_rule_desc *rules;
 	size_t known_room;
 	uint64_t rules_seen; /* bit r = rule r had a line */
+	uint32_t others_seen; /* bits enum line_once */
 	struct km_cost_dist rule_hit[KM_RULES_MAX], rule_miss[KM_RULES_MAX], build, all_hits;
 	struct km_cost_dist handover[2][KM_HANDOVER_NR];
 	const char *path;
@@ -407,6 +408,29 @@ static int dist(struct loader *in, struct km_cost_dist *out)
 	return err;
 }
 
+enum line_once {
+	LINE_TOP_BYTES,
+	LINE_BUILD,
+	LINE_HIT,
+	LINE_HANDOVER, /* and 2 * KM_HANDOVER_NR - 1 more */
+};
+
+/* Two that differ: which of them counts would be chance. */
+static int only_once(struct loader *in, uint32_t which)
+{
+	if (in->others_seen >> which & 1)
+		return refuse(in, "the line is there twice");
+	in->others_seen |= 1u << which;
+	return 0;
+}
+
+static int dist_once(struct loader *in, uint32_t which, struct km_cost_dist *out)
+{
+	int err = only_once(in, which);
+
+	return err ? err : dist(in, out);
+}
+
 static int keyword(struct loader *in, const char *want)
 {
 	char *text = word(in);
@@ -469,6 +493,13 @@ static int type_line(struct loader *in)
 	return 0;
 }
 
+static int top_bytes_line(struct loader *in)
+{
+	int err = only_once(in, LINE_TOP_BYTES);
+
+	return err ? err : number(in, 10, UINT64_C(1) << 40, &in->costs->top_bytes);
+}
+
 static int name_of(struct loader *in, const char *const *names, uint32_t nr, uint32_t *idx)
 {
 	const char *text = word(in);
@@ -486,7 +517,9 @@ static int handover_line(struct loader *in)
 
 	if (!err)
 		err = name_of(in, handover_name, KM_HANDOVER_NR, &what);
-	return err ? err : dist(in, &in->handover[queue][what]);
+	return err ? err
+		   : dist_once(in, LINE_HANDOVER + queue * KM_HANDOVER_NR + what,
+			       &in->handover[queue][what]);
 }
 
 static int one_line(struct loader *in, bool *ended)
@@ -499,13 +532,13 @@ static int one_line(struct loader *in, bool *ended)
 	if (!strcmp(text, "end"))
 		*ended = true, err = 0;
 	else if (!strcmp(text, "top-bytes"))
-		err = number(in, 10, UINT64_C(1) << 40, &in->costs->top_bytes);
+		err = top_bytes_line(in);
 	else if (!strcmp(text, "rule"))
 		err = rule_line(in);
 	else if (!strcmp(text, "build"))
-		err = dist(in, &in->build);
+		err = dist_once(in, LINE_BUILD, &in->build);
 	else if (!strcmp(text, "hit"))
-		err = dist(in, &in->all_hits);
+		err = dist_once(in, LINE_HIT, &in->all_hits);
 	else if (!strcmp(text, "handover"))
 		err = handover_line(in);
 	else if (!strcmp(text, "type"))
@@ -585,6 +618,22 @@ static int known_by_hash(const void *a, const void *b)
 	return (x->hash > y->hash) - (x->hash < y->hash);
 }
 
+/* By hash, each once. */
+static int sort_known(struct loader *in)
+{
+	struct km_costs *costs = in->costs;
+	uint32_t i;
+
+	if (costs->known_nr)
+		qsort(costs->known, costs->known_nr, sizeof(costs->known[0]), known_by_hash);
+	for (i = 1; i < costs->known_nr; i++)
+		if (costs->known[i].hash == costs->known[i - 1].hash)
+			return km_diag_set(in->diag, -EINVAL, in->path, 0, 0,
+					   "type %016" PRIx64 " is there twice",
+					   costs->known[i].hash);
+	return 0;
+}
+
 int km_costs_load(struct km_costs **out, const char *path, uint32_t rule_nr,
 		  const struct km_rule_desc *rules, struct km_diag *diag)
 {
@@ -607,13 +656,12 @@ int km_costs_load(struct km_costs **out, const char *path, uint32_t rule_nr,
 	fclose(from);
 	if (!err)
 		err = finish(&in);
+	if (!err)
+		err = sort_known(&in);
 	if (err) {
 		km_costs_destroy(in.costs);
 		return err;
 	}
-	if (in.costs->known_nr)
-		qsort(in.costs->known, in.costs->known_nr, sizeof(in.costs->known[0]),
-		      known_by_hash);
 	*out = in.costs;
 	return 0;
 }

@@ -197,6 +197,10 @@ int sim_world_load(struct sim_world *w, struct km_diag *diag)
 		err = parse_numbers("load", w->opt.load, 1e-3, 1e3, w->load, &w->load_nr, diag);
 	if (!err && w->opt.experiment)
 		err = check_experiment(&w->opt, diag);
+	else if (!err && w->opt.costs && !w->opt.trace)
+		err = km_diag_set(diag, -EINVAL, "", 0, 0,
+				  "--costs goes with --trace: a run recorded its trace's rules, "
+				  "a zone draws times of its own");
 	return err ? err : load_zones(w, diag);
 }
 

@@ -157,6 +157,7 @@ def traces_and_costs_that_are_none_fail():
     refused(1, "sim", "--trace", path("nothing"))
     refused(1, "sim", "--trace", write("empty.csv", "at_us,op,vm,cpu,memory,kind\n"), says="no request")
     refused(1, "sim", "--trace", trace(), "--costs", write("costs", "kamino-costs 1\n"), says="costs:")
+    refused(2, "sim", "--costs", path("costs"), says="goes with --trace")
 
 
 # ---- wrong usage ----------------------------------------------------------------------------

@@ -527,6 +527,15 @@ static void broken_profiles_are_refused_with_their_line(void **state)
 		{ "kamino-costs 1\nwhat 1\nend\n", 2 },
 		{ "kamino-costs 1\n\nend\n", 2 },
 		{ "kamino-costs 1\nend of it\n", 2 },
+		{ "kamino-costs 1\ntop-bytes 1\ntop-bytes 2\nend\n", 3 },
+		{ "kamino-costs 1\nbuild" ZEROS "\nbuild" ZEROS "\nend\n", 3 },
+		{ "kamino-costs 1\nhit" ZEROS "\nhit" ZEROS "\nend\n", 3 },
+		{ "kamino-costs 1\nhandover asks idle" ZEROS "\nhandover own idle" ZEROS
+		  "\nhandover asks idle" ZEROS "\nend\n",
+		  4 },
+		{ "kamino-costs 1\nrule one 0 hit" ZEROS " miss" ZEROS "\nrule two 0 hit" ZEROS
+		  " miss" ZEROS "\ntype 7" ZEROS "\ntype 8" ZEROS "\ntype 7" ZEROS "\nend\n",
+		  0 },
 	};
 	const char *path = profile_path();
 	struct km_costs *costs;
