@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "place/zone.h"
 #include "tools/json.h"
 #include "tools/verbs.h"
 
@@ -233,6 +234,51 @@ static int check_only(struct job *job)
 			   nearest ? "]?" : "");
 }
 
+/* The last value of --@name among words from @first on; @otherwise when there is none. */
+static const char *last_value(const char *name, char **word, int first, int word_nr,
+			      const char *otherwise)
+{
+	const char *value;
+	int i;
+
+	for (i = first; i < word_nr; i++) {
+		value = value_of(name, word_nr, word, &i);
+		otherwise = value ? value : otherwise;
+	}
+	return otherwise;
+}
+
+static const char *value_in(struct job *job, struct section *section, const char *name)
+{
+	const char *value =
+		last_value(name, job->global.option, 0, (int)job->global.option_nr, NULL);
+
+	value = last_value(name, section->option, 0, (int)section->option_nr, value);
+	return last_value(name, job->arg, 1, job->arg_nr, value);
+}
+
+/* What one section wrote would be gone with the next. */
+static int check_written(struct job *job)
+{
+	static const char *const name[] = { "requests-out", "record-costs" };
+	unsigned int n, a, b;
+
+	for (n = 0; n < KM_ARRAY_NR(name) && !job->only; n++)
+		for (a = 0; a < job->section_nr; a++)
+			for (b = 0; b < a; b++) {
+				const char *x = value_in(job, job->section[a], name[n]);
+				const char *y = value_in(job, job->section[b], name[n]);
+
+				if (x && y && km_zone_same_file(x, y))
+					return km_diag_set(&job->diag, -EINVAL, job->path, 0, 0,
+							   "[%s] and [%s] both write --%s %s: "
+							   "name one in each section",
+							   job->section[b]->name,
+							   job->section[a]->name, name[n], x);
+			}
+	return 0;
+}
+
 /* ---- running --------------------------------------------------------------------- */
 
 /* Verb, benchmark, [global], the section, the command line. In a child, whose end frees. */
@@ -408,7 +454,7 @@ int km_job_run(int argc, char **argv, int (*run)(int argc, char **argv))
 	struct job job = { .path = "" };
 	int code;
 
-	if (parse(&job, argc, argv) || load(&job) || check_only(&job))
+	if (parse(&job, argc, argv) || load(&job) || check_only(&job) || check_written(&job))
 		code = km_verb_fail(argv[0], &job.diag, KM_EXIT_USAGE);
 	else
 		code = job.json ? run_json(&job, run) : run_text(&job, run);

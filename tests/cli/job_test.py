@@ -41,6 +41,19 @@ def the_command_line_wins():
     assert [(r["policy"], r["agents"]) for r in doc["results"]] == [("random", 3), ("random", 3)]
 
 
+def sections_that_write_the_same_file_are_refused():
+    rows = tap.path("rows.csv")
+    job = "[global]\nservers = 500\nrequests = 200\ncalibrate = 100\nagents = 2\n%s\n[one]\nseed = 1\n[two]\nseed = 2\n"
+    shared = write("w.job", job % ("requests-out = " + rows))
+    _, err = run("run", "--job", shared, code=2)
+    assert "[one] and [two]" in err and "--requests-out" in err and not os.path.exists(rows), err
+    _, err = run("run", "--job", write("v.job", job % ""), "--record-costs", rows, code=2)
+    assert "--record-costs" in err and not os.path.exists(rows), err
+    run("run", "--job", shared, "--section", "two")
+    assert os.path.exists(rows)
+    run("run", "--job", write("u.job", job % "" + "requests-out = " + rows + "\n"))
+
+
 def text_names_the_sections():
     out, _ = run("sim", "--job", write("d.job", SIM))
     assert out.index("[one]") < out.index("[two]") and out.count("protean") == 1
@@ -117,6 +130,7 @@ def the_job_files_of_the_tree_are_read_to_their_end():
 tap.main([each_section_runs_in_order_with_the_global_options,
           a_job_gives_what_the_verb_gives,
           the_command_line_wins,
+          sections_that_write_the_same_file_are_refused,
           text_names_the_sections,
           a_file_with_global_options_alone_is_one_job,
           benchmarks_are_named_in_the_file,
