@@ -55,9 +55,14 @@ def kamino_run(args, *command):
         return kamino(args, "run", *command)
     with tempfile.TemporaryFile() as out:
         child = subprocess.Popen([args.kamino, "run", *command], stdout=out, stderr=subprocess.PIPE, text=True)
-        while child.poll() is None:
-            prefer_client_and_dispatcher(child.pid)
-            time.sleep(0.05)
+        try:
+            while child.poll() is None:
+                prefer_client_and_dispatcher(child.pid)
+                time.sleep(0.05)
+        except BaseException:  # whatever ends us: no run goes on alone, least of all before all else
+            child.kill()
+            child.wait()
+            raise
         if child.returncode:
             sys.exit("validate-sim: kamino run: " + child.stderr.read()[-800:])
         out.seek(0)
@@ -123,6 +128,8 @@ def main():
     parser.add_argument("--realtime", action="store_true", help="client and dispatcher before agents (root)")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
+    if args.repeat < 1:
+        parser.error("--repeat: at least once")
     results, host = [], {}
     with tempfile.TemporaryDirectory(prefix="kamino-validate-") as folder:
         zone = make_trace(args, folder)
@@ -151,4 +158,11 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except FileNotFoundError as missing:
+        sys.exit("validate-sim: %s is not there: build it, or name one with --kamino" % missing.filename)
+    except PermissionError:
+        sys.exit("validate-sim: --realtime needs root, or CAP_SYS_NICE; and --kamino a program")
+    except KeyboardInterrupt:
+        sys.exit(130)

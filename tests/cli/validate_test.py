@@ -6,6 +6,11 @@ With one agent requests are served in the order in which they came, so what hits
 on time: the simulator must have the run's hits of both levels and its cache's bytes to the digit,
 whatever the machine is doing. What depends on time is measured by scripts/validate-sim.py.
 """
+import os
+import signal
+import subprocess
+import time
+
 import tap
 from tap import path, run, run_json
 
@@ -21,6 +26,32 @@ def simulated_as_run(cache):
     return real["results"][0], sim["results"][0]
 
 
+SCRIPT = os.path.join(os.path.dirname(__file__), "..", "..", "scripts", "validate-sim.py")
+
+
+def script(*args, **more):
+    return subprocess.Popen([SCRIPT, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
+
+
+def what_the_script_lacks_is_said_in_a_line():
+    for args, code, says in ((("--kamino", "/nowhere/kamino"), 1, "/nowhere/kamino is not there"),
+                             (("--kamino", "/"), 1, "needs"), (("--repeat", "0"), 2, "--repeat")):
+        child = script(*args)
+        _, err = child.communicate(timeout=60)
+        assert child.returncode == code and says in err and "Traceback" not in err, err
+
+
+def an_interrupted_script_ends_quietly():
+    child = script("--kamino", tap.KAMINO, "--servers", "2000", "--requests", "100000", start_new_session=True)
+    with open("/proc/%d/task/%d/children" % (child.pid, child.pid), encoding="utf-8") as children:
+        while not children.read():  # kamino works
+            children.seek(0)
+            time.sleep(0.01)
+    os.killpg(child.pid, signal.SIGINT)
+    _, err = child.communicate(timeout=60)
+    assert child.returncode == 130 and not err, err
+
+
 def one_agents_hits_and_bytes_are_predicted_exactly():
     for cache in ("600KiB", "2MiB", "100MiB"):
         real, sim = simulated_as_run(cache)
@@ -29,4 +60,5 @@ def one_agents_hits_and_bytes_are_predicted_exactly():
         assert 0 < real["top_hit_rate"] < 1
 
 
-tap.main([one_agents_hits_and_bytes_are_predicted_exactly])
+tap.main([what_the_script_lacks_is_said_in_a_line, an_interrupted_script_ends_quietly,
+          one_agents_hits_and_bytes_are_predicted_exactly])
