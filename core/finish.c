@@ -318,15 +318,17 @@ INLINE uint32_t first_of(const struct scan *s, uint64_t bits)
 	return first;
 }
 
-/* Those of agents @bits that take @ns. */
+/* Those of agents @bits that take @ns; which of two it is nobody can predict: no branch. */
 INLINE uint64_t equals(const uint64_t *x, uint64_t bits, uint64_t ns)
 {
-	uint64_t rest, left = bits;
+	uint64_t rest, equal = 0;
 
-	for (rest = bits; rest; rest &= rest - 1)
-		if (x[__builtin_ctzll(rest)] != ns)
-			left &= ~(rest & -rest);
-	return left;
+	for (rest = bits; rest; rest &= rest - 1) {
+		const uint32_t i = (uint32_t)__builtin_ctzll(rest);
+
+		equal |= (uint64_t)(x[i] == ns) << i;
+	}
+	return equal;
 }
 
 /* How many of @row[0..rule_nr) have the agent. */
