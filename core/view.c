@@ -253,7 +253,7 @@ static inline void tell_turn(struct km_view *view, uint32_t agent_idx, bool chan
 static inline void tell_few(const struct km_view *view, uint32_t id, uint64_t word)
 {
 	if (view->obj_few)
-		view->obj_few[id] = (uint8_t)word;
+		view->obj_few[id] = (uint16_t)word;
 }
 
 /* It is not cached any more, or what was made of it is not coming. Return: was it augmented, and is not now? */

@@ -25,8 +25,8 @@
  *     them, and a digest that says otherwise is not one of a cache;
  *  V6 where a type's WHOLE_AT is the block's rule_turn, its WHOLE has the agents on
  *     which all its rule objects are augmented;
- *  V7 of few agents, each rule object's augmented bits stand in a byte as well: all
- *     of them together are a few dozen lines, which a decision after a miss reads.
+ *  V7 of few agents, each rule object's augmented bits stand in two bytes as well: of
+ *     all objects these are a few dozen lines, which a decision after a miss reads.
  *
  * Source: Kamino, OSDI '25, algorithms 1 and 2.
  */
@@ -59,7 +59,7 @@ struct km_view_coming {
 	uint32_t id, nr;
 };
 
-#define KM_VIEW_FEW_NR 8 /* agents of which a byte says enough */
+#define KM_VIEW_FEW_NR 16 /* agents of which two bytes say enough */
 #define KM_VIEW_NEAR_NR 7 /* on the line of struct km_view_queue */
 
 /* Those of one agent, on a line as long as they are few; in any order. */
@@ -89,7 +89,7 @@ struct km_view {
 	 */
 	uint64_t *row[KM_CACHE_LEVEL_NR];
 	uint32_t row_words[KM_CACHE_LEVEL_NR];
-	uint8_t *obj_few; /* [cap] V7; NULL with more than KM_VIEW_FEW_NR agents */
+	uint16_t *obj_few; /* [cap] V7; NULL with more than KM_VIEW_FEW_NR agents */
 	uint64_t *rule_turn; /* [word_nr] grows when a rule object's augmented bit changes */
 	uint32_t *gen[KM_CACHE_LEVEL_NR]; /* [cap] */
 

@@ -60,7 +60,7 @@ static const char *check_objs(const struct km_view *view, uint32_t a, bool *is_m
 		if (km_view_augmented(view, KM_CACHE_RULE, id, a) != is_made[id])
 			return "V2: a rule object's augmented bit is off";
 		else if (view->obj_few && (view->obj_few[id] >> a & 1) != is_made[id])
-			return "V7: a rule object's byte is off";
+			return "V7: a rule object's two bytes are off";
 	return NULL;
 }
 
