@@ -436,18 +436,6 @@ INLINE uint32_t portable_above(portable_vec x, portable_vec limit)
 {
 	return x > limit;
 }
-INLINE portable_vec portable_if_zero(portable_vec x, portable_vec a, portable_vec b)
-{
-	return x ? b : a;
-}
-INLINE portable_vec portable_if_bit(portable_vec x, uint64_t n, portable_vec a, portable_vec b)
-{
-	return x >> (63 - n) & 1 ? a : b;
-}
-INLINE uint64_t portable_least(portable_vec x)
-{
-	return x;
-}
 INLINE uint64_t portable_second(portable_vec one, portable_vec two)
 {
 	(void)one;
@@ -530,14 +518,6 @@ TARGET INLINE uint32_t avx2_above(avx2_vec x, avx2_vec limit)
 {
 	return (uint32_t)_mm256_movemask_pd((__m256d)_mm256_cmpgt_epi64(x, limit));
 }
-TARGET INLINE avx2_vec avx2_if_zero(avx2_vec x, avx2_vec a, avx2_vec b)
-{
-	return avx2_blend(_mm256_cmpeq_epi64(x, _mm256_setzero_si256()), a, b);
-}
-TARGET INLINE avx2_vec avx2_if_bit(avx2_vec x, avx2_vec n, avx2_vec a, avx2_vec b)
-{
-	return avx2_blend(_mm256_sllv_epi64(x, n), a, b);
-}
 TARGET INLINE uint64_t avx2_least(avx2_vec x)
 {
 	x = avx2_min(x, _mm256_permute4x64_epi64(x, 0x4e));
@@ -617,14 +597,6 @@ TARGET INLINE avx512_vec avx512_max(avx512_vec a, avx512_vec b)
 TARGET INLINE uint32_t avx512_above(avx512_vec x, avx512_vec limit)
 {
 	return _mm512_cmpgt_epi64_mask(x, limit);
-}
-TARGET INLINE avx512_vec avx512_if_zero(avx512_vec x, avx512_vec a, avx512_vec b)
-{
-	return _mm512_mask_blend_epi64(_mm512_testn_epi64_mask(x, x), b, a);
-}
-TARGET INLINE avx512_vec avx512_if_bit(avx512_vec x, avx512_vec n, avx512_vec a, avx512_vec b)
-{
-	return _mm512_mask_blend_epi64(_mm512_movepi64_mask(_mm512_sllv_epi64(x, n)), b, a);
 }
 TARGET INLINE uint64_t avx512_least(avx512_vec x)
 {
