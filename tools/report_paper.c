@@ -346,8 +346,9 @@ static const struct figure figures[] = {
 	  REPORT_SCALE_COLUMN, draw_agents },
 	{ "fig6", FIG6, "Figure 6", "By how much less the latency is than Protean's, zone by zone.",
 	  REPORT_SCALE_ALL, draw_boxes },
-	{ "fig7", FIG7, "Figure 7", "Requests a second of one node with four agents.",
-	  REPORT_SCALE_ALL, draw_columns },
+	{ "fig7", FIG7, "Figure 7",
+	  "Requests a second of the heaviest zone's node, with four agents.", REPORT_SCALE_ALL,
+	  draw_columns },
 	{ "fig8", FIG8, "Figure 8", "Means of all requests.", REPORT_SCALE_COLUMN, draw_stacks },
 	{ "fig9a", FIG9, "Figure 9a, by agents",
 	  "9a: over Protean with four agents. 9b and 9c: over Protean under the same load and with "
