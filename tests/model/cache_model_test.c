@@ -26,6 +26,7 @@
 
 #include "cache/cache.h"
 #include "lib/rand.h"
+#include "tests/support/seed.h"
 
 enum { TYPE_NR = 12, RULE_NR = 18, DEP_MAX = 4, CLASS_NR = 3, ID_MAX = 18 };
 enum { ROUNDS = 150, STEPS = 1500 };
@@ -652,14 +653,11 @@ static void pair_create(struct pair *pair)
 static void every_step_agrees_with_the_model(void **state)
 {
 	static struct pair pair;
-	const char *text = getenv("SEED");
-	uint64_t seed = text ? strtoull(text, NULL, 0) : 1;
+	const uint64_t seed = km_test_seed(1);
 	uint64_t refused = 0, hits = 0, aged = 0, asked = 0;
 	uint32_t round, i;
 
 	(void)state;
-	print_message("seed %llu; repeat with SEED=%llu\n", (unsigned long long)seed,
-		      (unsigned long long)seed);
 	for (round = 0; round < ROUNDS; round++) {
 		memset(&pair, 0, sizeof(pair));
 		km_rand_init(&pair.rand, seed + round);

@@ -23,6 +23,7 @@
 #include "cache/digest.h"
 #include "core/view.h"
 #include "lib/rand.h"
+#include "tests/support/seed.h"
 
 enum { TYPE_CAP = 40, OBJ_CAP = 60, RULE_NR = 3, TRAIT_NR = 3, VALUE_NR = 8 };
 enum { AGENT_NR = 3, FLEET_NR = 70, COMING_MAX = 6, ROUNDS = 60, STEPS = 400 };
@@ -246,19 +247,9 @@ static void step(struct world *w)
 	}
 }
 
-static uint64_t seed_of(void)
-{
-	const char *text = getenv("SEED");
-	uint64_t seed = text ? strtoull(text, NULL, 0) : 1;
-
-	printf("# seed %llu; repeat: SEED=%llu digest_model_test\n", (unsigned long long)seed,
-	       (unsigned long long)seed);
-	return seed;
-}
-
 static void a_view_is_the_digest_it_folded_last(void **state)
 {
-	uint64_t seed = seed_of(), by_log = 0, by_keys = 0;
+	uint64_t seed = km_test_seed(1), by_log = 0, by_keys = 0;
 	const char *fault;
 	struct world w;
 	uint32_t round, i;

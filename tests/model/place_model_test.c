@@ -22,6 +22,7 @@
 #include "place/consolidate.h"
 #include "place/place.h"
 #include "place/rule_eval.h"
+#include "tests/support/seed.h"
 
 enum {
 	SERVERS_MAX = 300,
@@ -813,19 +814,10 @@ static void audit_is_clean(struct zone *z)
 		fail_msg("%s", audit.reason[0].reason);
 }
 
-static uint64_t seed_now(void)
-{
-	const char *text = getenv("SEED");
-	const uint64_t seed = text ? strtoull(text, NULL, 0) : 20241101;
-
-	fprintf(stderr, "# SEED=%llu\n", (unsigned long long)seed);
-	return seed;
-}
-
 static void placement_agrees_with_the_oracle(void **state)
 {
 	static struct zone z;
-	const uint64_t seed = seed_now();
+	const uint64_t seed = km_test_seed(20241101);
 	uint64_t placed = 0, no_room = 0, conflicts = 0, updates = 0, evals = 0;
 	uint32_t zone, step, a;
 
@@ -902,7 +894,7 @@ static void an_overrun_view_starts_over(void **state)
 	(void)state;
 	ops.watch = watch_short;
 	assert_int_equal(km_bcast_create(&short_journal, sizeof(struct km_journal_entry), 2), 0);
-	open_zone(&z, seed_now());
+	open_zone(&z, km_test_seed(20241101));
 	for (i = 0; i < AGENTS; i++)
 		z.w->ops->agent_destroy(z.wa[i]);
 	km_place_destroy(z.place);
@@ -1190,7 +1182,7 @@ static void all_kernels_agree(void **state)
 {
 	const int32_t large = 1000000000, small = KM_SMALL_TOTAL / 2;
 	const uint32_t n = SERVERS_MAX / 64 * 64;
-	const uint64_t seed = seed_now();
+	const uint64_t seed = km_test_seed(20241101);
 	static struct columns c;
 	static struct zone z;
 	uint32_t zone, t, i;
@@ -1229,7 +1221,7 @@ static void small_tables_are_looked_up_right(void **state)
 	struct zone z;
 
 	(void)state;
-	km_rand_init(&z.rand, seed_now());
+	km_rand_init(&z.rand, km_test_seed(20241101));
 	for (set_nr = 1; set_nr <= KM_SMALL_SETS; set_nr++) {
 		for (i = 0; i < KM_SMALL_SETS; i++)
 			lut[i] = i < set_nr ? (uint8_t)below(&z, 2) : 0;
@@ -1259,7 +1251,7 @@ static void all_kernels_consolidate_alike(void **state)
 	uint32_t k, i, round;
 
 	(void)state;
-	km_rand_init(&z.rand, seed_now());
+	km_rand_init(&z.rand, km_test_seed(20241101));
 	for (round = 0; round < 50; round++) {
 		for (i = 0; i < N; i++) {
 			bucket[i] = (uint8_t)below(&z, 4);
@@ -1290,7 +1282,7 @@ static void all_kernels_consolidate_alike(void **state)
 static void preload_places_by_the_rules(void **state)
 {
 	static struct zone z;
-	const uint64_t seed = seed_now();
+	const uint64_t seed = km_test_seed(20241101);
 	uint64_t unplaced, some = 0;
 	uint32_t zone, i;
 

@@ -23,6 +23,7 @@
 #include "lib/rand.h"
 #include "sim/sim.h"
 #include "sim/zone.h"
+#include "tests/support/seed.h"
 
 #define RULE_NR 3
 #define HIT_NS 100
@@ -30,16 +31,6 @@
 #define REQUEST_NR 20000
 
 static const struct km_rule_desc rules[RULE_NR] = { { "a", 1 }, { "b", 2 }, { "c", 3 } };
-
-static uint64_t seed_get(void)
-{
-	const char *text = getenv("SEED");
-	uint64_t seed = text ? strtoull(text, NULL, 0) : 5;
-
-	print_message("seed %llu; repeat with SEED=%llu\n", (unsigned long long)seed,
-		      (unsigned long long)seed);
-	return seed;
-}
 
 /* Arrivals out of an array. */
 struct list {
@@ -145,7 +136,7 @@ static void round_robin_is_lindleys_recursion(void **state)
 	uint64_t gap;
 
 	(void)state;
-	km_rand_init(&rand, seed_get());
+	km_rand_init(&rand, km_test_seed(5));
 	for (gap = 12; gap < 60; gap += 6) {
 		struct list *list = make_list(&rand, gap);
 		struct km_sim_result out;
@@ -181,7 +172,7 @@ static void hand_overs_come_on_top_of_lindleys_recursion(void **state)
 	uint32_t i;
 
 	(void)state;
-	km_rand_init(&rand, seed_get());
+	km_rand_init(&rand, km_test_seed(5));
 	list = make_list(&rand, 30);
 	memset(list->trait, 0, sizeof(list->trait));
 	simulate(&out, list, costs, &km_policy_rr);
@@ -208,7 +199,7 @@ static void the_shared_queue_is_kiefer_and_wolfowitzs_recursion(void **state)
 	uint64_t gap;
 
 	(void)state;
-	km_rand_init(&rand, seed_get());
+	km_rand_init(&rand, km_test_seed(5));
 	for (gap = 21; gap < 60; gap += 6) {
 		struct list *list = make_list(&rand, gap);
 		struct km_sim_result out;
@@ -249,7 +240,7 @@ static void the_judge_agrees_with_the_recursion(void **state)
 	uint32_t i, a, chosen;
 
 	(void)state;
-	km_rand_init(&rand, seed_get());
+	km_rand_init(&rand, km_test_seed(5));
 	list = make_list(&rand, 30);
 	cfg = (struct km_sim_cfg){
 		.policy = &km_policy_random,

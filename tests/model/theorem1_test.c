@@ -25,6 +25,7 @@
 
 #include "core/sched.h"
 #include "lib/rand.h"
+#include "tests/support/seed.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define RUN_NR 20
@@ -369,12 +370,11 @@ static void run(struct sim *s, uint64_t seed, const struct km_policy *policy, ui
 
 static uint64_t first_seed(uint64_t *run_nr)
 {
-	const char *text = getenv("SEED"), *runs = getenv("RUNS");
-	uint64_t seed = text ? strtoull(text, NULL, 0) : 1;
+	const char *runs = getenv("RUNS");
 
 	*run_nr = runs ? strtoull(runs, NULL, 0) : RUN_NR;
-	printf("# SEED=%" PRIu64 ", %" PRIu64 " runs\n", seed, *run_nr);
-	return seed;
+	printf("# %" PRIu64 " runs\n", *run_nr);
+	return km_test_seed(1);
 }
 
 static void a_gap_never_exceeds_the_longest_processing_time(void **state)

@@ -76,7 +76,7 @@ static void *dispatcher(void *arg)
 static void no_change_is_lost_and_each_brings_what_was_written(void **state)
 {
 	static void *(*const fn[])(void *) = { agent, agent, agent, dispatcher };
-	uint64_t seed = stress_seed("changed_stress"), end = stress_deadline(2), round = 0;
+	uint64_t seed = km_test_seed(km_clock_ns()), end = stress_deadline(2), round = 0;
 	struct side side[AGENT_NR + 1];
 	uint32_t i;
 

@@ -147,7 +147,7 @@ static void *dispatcher(void *arg)
 static void a_view_is_the_digest_it_folded_while_others_follow(void **state)
 {
 	static void *(*const fn[])(void *) = { agent, dispatcher };
-	uint64_t seed = stress_seed("digest_stress"), end = stress_deadline(1);
+	uint64_t seed = km_test_seed(km_clock_ns()), end = stress_deadline(1);
 	static struct shared shared;
 	struct side side[2];
 	uint32_t i;

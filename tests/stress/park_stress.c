@@ -129,7 +129,7 @@ static void *duel_waker(void *arg)
 static void no_wake_is_lost_when_both_are_at_it(void **state)
 {
 	static void *(*const fn[])(void *) = { duel_waiter, duel_waker };
-	uint64_t seed = stress_seed("park_stress");
+	uint64_t seed = km_test_seed(km_clock_ns());
 	struct duel_side side[2];
 	static struct duel d;
 	uint32_t i;
@@ -254,7 +254,7 @@ static void many_wakers_with_masks_lose_nothing(void **state)
 {
 	static void *(*const fn[])(void *) = { crowd_waiter, crowd_waker, crowd_waker,
 					       crowd_waker };
-	uint64_t seed = stress_seed("park_stress"), made = 0;
+	uint64_t seed = km_test_seed(km_clock_ns()), made = 0;
 	struct crowd_side side[1 + WAKER_NR];
 	static struct crowd c;
 	uint32_t i;

@@ -507,6 +507,6 @@ int main(void)
 		cmocka_unit_test(bcast_readers_see_each_entry_whole_or_an_overrun),
 	};
 
-	seed = stress_seed("ring_stress");
+	seed = km_test_seed(km_clock_ns());
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

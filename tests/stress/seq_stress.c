@@ -114,7 +114,7 @@ static void an_accepted_copy_is_one_block(void **state)
 	struct side side[2];
 
 	(void)state;
-	play(write_blocks, read_blocks, stress_seed("seq_stress"), side);
+	play(write_blocks, read_blocks, km_test_seed(km_clock_ns()), side);
 	assert_true(side[1].whole > 0);
 	printf("# %llu copies accepted, %llu refused\n", (unsigned long long)side[1].whole,
 	       (unsigned long long)side[1].mixed);
@@ -157,7 +157,7 @@ static void an_even_count_brings_the_block(void **state)
 	struct side side[2];
 
 	(void)state;
-	play(end_blocks, look_at_counts, stress_seed("seq_stress"), side);
+	play(end_blocks, look_at_counts, km_test_seed(km_clock_ns()), side);
 }
 
 /* ---- not newer: with a word comes the odd count that was stored before it --------- */
@@ -199,7 +199,7 @@ static void a_word_brings_the_odd_count(void **state)
 	struct side side[2];
 
 	(void)state;
-	play(put_words, get_words, stress_seed("seq_stress"), side);
+	play(put_words, get_words, km_test_seed(km_clock_ns()), side);
 }
 
 int main(void)

@@ -134,7 +134,7 @@ static void *reader(void *arg)
 static void readers_see_whole_live_versions_in_order(void **state)
 {
 	static void *(*const fn[])(void *) = { writer, reader, reader };
-	uint64_t seed = stress_seed("snap_stress"), end = stress_deadline(1);
+	uint64_t seed = km_test_seed(km_clock_ns()), end = stress_deadline(1);
 	struct side side[1 + READER_NR] = { 0 };
 	static struct km_snap snap;
 	_Atomic bool stop = false;

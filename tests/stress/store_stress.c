@@ -426,7 +426,7 @@ static void what_clients_were_told_stands(void **state)
 	static struct side side[THREADS + 1];
 	pthread_t thread[THREADS + 1];
 	struct world world;
-	const uint64_t seed = stress_seed("tests/stress/store_stress");
+	const uint64_t seed = km_test_seed(km_clock_ns());
 	uint64_t conflicts = 0, placed = 0;
 	uint32_t i;
 

@@ -25,20 +25,10 @@
 #include "lib/base.h"
 #include "lib/clock.h"
 #include "lib/rand.h"
+#include "tests/support/seed.h"
 
 /* Looks before it gives the core away: a few microseconds. */
 #define STRESS_SPIN_NR 200u
-
-static inline uint64_t stress_seed(const char *program)
-{
-	const char *text = getenv("SEED");
-	uint64_t seed = text ? strtoull(text, NULL, 0) : km_clock_ns();
-
-	printf("# seed %llu; repeat: SEED=%llu %s\n", (unsigned long long)seed,
-	       (unsigned long long)seed, program);
-	fflush(stdout);
-	return seed;
-}
 
 /* When a test that gets one @share-th of SECS (2) has to stop. */
 static inline uint64_t stress_deadline(uint32_t share)

@@ -65,7 +65,7 @@ static void *dispatcher(void *arg)
 static void summary_is_whole_and_orders_what_came_before(void **state)
 {
 	static void *(*const fn[])(void *) = { agent, dispatcher };
-	uint64_t seed = stress_seed("summary_stress"), end = stress_deadline(2), round = 0;
+	uint64_t seed = km_test_seed(km_clock_ns()), end = stress_deadline(2), round = 0;
 	static uint64_t before[REQUEST_NR + 1];
 	static struct km_summary summary;
 	struct side side[2];

@@ -21,6 +21,7 @@
 #include "alloc/arena.h"
 #include "lib/rand.h"
 #include "tests/fail_alloc.h"
+#include "tests/support/seed.h"
 
 #define MIB (UINT64_C(1) << 20)
 
@@ -102,15 +103,13 @@ static void large_blocks_are_mapped_exactly(void **state)
 static void the_mapped_limit_is_never_passed(void **state)
 {
 	enum { NR = 64, STEPS = 4000 };
-	const char *env = getenv("SEED");
-	uint64_t seed = env ? strtoull(env, NULL, 0) : 11, max = 24 * MIB;
+	uint64_t seed = km_test_seed(11), max = 24 * MIB;
 	struct km_arena *arena = make_arena(max);
 	char *held[NR] = { NULL };
 	unsigned int refused = 0, i, step;
 	struct km_rand rand;
 
 	(void)state;
-	print_message("# SEED=%llu\n", (unsigned long long)seed);
 	km_rand_init(&rand, seed);
 	for (step = 0; step < STEPS; step++) {
 		size_t bytes = 1 + km_rand_below(&rand, UINT64_C(1) << km_rand_below(&rand, 24));

@@ -13,15 +13,7 @@
 #include <cmocka.h>
 
 #include "place/consolidate.h"
-
-static uint64_t seed_now(void)
-{
-	const char *text = getenv("SEED");
-	const uint64_t seed = text ? strtoull(text, NULL, 0) : 20240611;
-
-	fprintf(stderr, "# SEED=%llu\n", (unsigned long long)seed);
-	return seed;
-}
+#include "tests/support/seed.h"
 
 static void *slot_alloc(uint32_t server_nr)
 {
@@ -70,7 +62,7 @@ static void updates_equal_a_build_and_the_root_is_the_least(void **state)
 	uint32_t n, i, round, count;
 
 	(void)state;
-	km_rand_init(&rand, seed_now());
+	km_rand_init(&rand, km_test_seed(20240611));
 	for (n = 1; n <= 200; n += 1 + n / 7) {
 		void *slot = slot_alloc(n), *slot2 = slot_alloc(n);
 
@@ -102,7 +94,7 @@ static void every_one_of_the_best_is_picked_and_nothing_else(void **state)
 	struct km_rand rand;
 
 	(void)state;
-	km_rand_init(&rand, seed_now());
+	km_rand_init(&rand, km_test_seed(20240611));
 	km_cons_map(&cons, slot, N);
 	for (i = 0; i < N; i++)
 		cons.key[i] = i % 5 == 2 ? 7 : 8 + i;

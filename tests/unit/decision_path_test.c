@@ -35,6 +35,7 @@
 #include "core/runtime_internal.h"
 #include "lib/clock.h"
 #include "lib/rand.h"
+#include "tests/support/seed.h"
 #include "tests/support/synth.h"
 
 /* A sanitizer brings allocators, locks and calls of its own. */
@@ -500,12 +501,11 @@ static void count_policy(const struct km_policy *policy, uint64_t seed)
 
 static void a_decision_allocates_locks_and_calls_nothing(void **state)
 {
-	const char *text = getenv("SEED");
-	uint64_t seed = text ? strtoull(text, NULL, 0) : 1;
+	const uint64_t seed = km_test_seed(1);
 	uint32_t p;
 
 	(void)state;
-	printf("# SEED=%llu, allocations and locks %s, system calls %s\n", (unsigned long long)seed,
+	printf("# allocations and locks %s, system calls %s\n",
 	       COUNTED ? "counted" : "not counted under a sanitizer",
 	       syscalls_are_counted() ? "counted" : "not counted");
 	for (p = 0; km_policies[p]; p++)

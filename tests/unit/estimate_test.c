@@ -25,20 +25,12 @@
 #include "core/estimate.h"
 #include "lib/rand.h"
 #include "tests/fail_alloc.h"
+#include "tests/support/seed.h"
 
 enum { DISK, GPU, RACK, RULE_NR };
 static const struct km_rule_desc rules[] = { { "disk", 1 }, { "gpu", 2 }, { "same rack, 1", 4 } };
 
 #define TYPE_CAP 8
-
-static uint64_t seed_get(void)
-{
-	const char *text = getenv("SEED");
-	uint64_t seed = text ? strtoull(text, NULL, 0) : 20;
-
-	print_message("seed %" PRIu64 "; repeat with SEED=%" PRIu64 "\n", seed, seed);
-	return seed;
-}
 
 static struct km_estimator *create(void)
 {
@@ -241,7 +233,7 @@ static void a_refreshed_table_is_as_a_new_one(void **state)
 	struct km_rand rand;
 
 	(void)state;
-	km_rand_init(&rand, seed_get());
+	km_rand_init(&rand, km_test_seed(20));
 	for (i = 0; i < 3000; i++) {
 		id = (uint32_t)km_rand_below(&rand, TYPE_CAP);
 		switch (km_rand_below(&rand, 6)) {

@@ -22,6 +22,7 @@
 #include "place/dict.h"
 #include "place/inventory.h"
 #include "place/trace.h"
+#include "tests/support/seed.h"
 
 static char folder[] = "/tmp/km-formats-XXXXXX";
 static char path[64], path_gz[64], path_2[64];
@@ -65,15 +66,6 @@ static size_t read_file(const char *from, char *bytes, size_t cap)
 	assert_true(nr < cap);
 	fclose(file);
 	return nr;
-}
-
-static uint64_t seed_of_run(void)
-{
-	const char *text = getenv("SEED");
-	uint64_t seed = text ? strtoull(text, NULL, 0) : 1;
-
-	print_message("SEED=%llu\n", (unsigned long long)seed);
-	return seed;
 }
 
 /* ---- dictionary ------------------------------------------------------------ */
@@ -569,7 +561,7 @@ static void a_saved_trace_loads_as_the_same_plain_and_gzip(void **state)
 	int round;
 
 	(void)state;
-	km_rand_init(&rand, seed_of_run());
+	km_rand_init(&rand, km_test_seed(1));
 	for (round = 0; round < 4; round++) {
 		const char *to = round & 1 ? path_gz : path;
 

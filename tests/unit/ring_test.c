@@ -24,6 +24,7 @@
 #include "ring/mpsc.h"
 #include "ring/park.h"
 #include "ring/spsc.h"
+#include "tests/support/seed.h"
 
 #define SEG KM_BCAST_SEG_NR
 
@@ -59,16 +60,6 @@ void *__wrap_calloc(size_t nr, size_t bytes)
 void *__wrap_aligned_alloc(size_t align, size_t bytes)
 {
 	return alloc_fails() ? NULL : __real_aligned_alloc(align, bytes);
-}
-
-static uint64_t seed_from_env(void)
-{
-	const char *text = getenv("SEED");
-	uint64_t seed = text ? strtoull(text, NULL, 0) : 1;
-
-	printf("# seed %llu; repeat: SEED=%llu ring_test\n", (unsigned long long)seed,
-	       (unsigned long long)seed);
-	return seed;
 }
 
 /* ---- spsc ---- */
@@ -451,7 +442,7 @@ static void spsc_behaves_as_a_bounded_queue(void **state)
 	struct km_rand rand;
 
 	(void)state;
-	km_rand_init(&rand, seed_from_env());
+	km_rand_init(&rand, km_test_seed(1));
 	for (slots = 2; slots <= 512; slots *= 4) {
 		assert_int_equal(km_spsc_init(&r, slots), 0);
 		pushed = popped = 0;
@@ -491,7 +482,7 @@ static void mpsc_behaves_as_a_bounded_queue(void **state)
 	int i;
 
 	(void)state;
-	km_rand_init(&rand, seed_from_env());
+	km_rand_init(&rand, km_test_seed(1));
 	assert_int_equal(km_mpsc_init(&q, SLOTS), 0);
 	for (i = 0; i < STEPS; i++) {
 		if (km_rand_below(&rand, 100) < (i / 1000 % 2 ? 60u : 40u)) {

@@ -20,6 +20,7 @@
 
 #include "lib/clock.h"
 #include "lib/rand.h"
+#include "tests/support/seed.h"
 #include "tools/top_internal.h"
 
 #define AGENT_NR 5
@@ -73,16 +74,6 @@ static void init_block(struct km_seg_block *block)
 	assert_int_equal(km_seg_block_init(block, AGENT_NR), 0);
 }
 
-static uint64_t seed_of_test(void)
-{
-	const char *text = getenv("SEED");
-	uint64_t seed = text ? strtoull(text, NULL, 0) : km_clock_ns();
-
-	printf("# seed %llu; repeat: SEED=%llu segment_test\n", (unsigned long long)seed,
-	       (unsigned long long)seed);
-	return seed;
-}
-
 /* A change of these needs another KM_SEG_LAYOUT, or an old reader misreads a new run. */
 static void the_layout_is_that_of_its_number(void **state)
 {
@@ -105,7 +96,7 @@ static void a_block_is_read_as_it_was_written(void **state)
 	size_t i;
 
 	(void)state;
-	km_rand_init(&rand, seed_of_test());
+	km_rand_init(&rand, km_test_seed(km_clock_ns()));
 	init_block(&out);
 	init_block(&in);
 	for (i = 0; i < out.word_nr; i++)
@@ -389,7 +380,7 @@ static void tables_fit_eighty_columns_and_are_sorted(void **state)
 	uint32_t round, nr, i;
 
 	(void)state;
-	km_rand_init(&rand, seed_of_test());
+	km_rand_init(&rand, km_test_seed(km_clock_ns()));
 	init_block(&look.block);
 	assert_int_equal(top_figures_init(&fig, AGENT_NR), 0);
 	for (round = 0; round < 2000; round++) {

@@ -11,6 +11,7 @@
 
 #include "lib/rand.h"
 #include "lib/series.h"
+#include "tests/support/seed.h"
 
 #define AGENTS 3
 #define SHORTEST (UINT64_C(1) << KM_SERIES_SHIFT_MIN)
@@ -58,14 +59,12 @@ static void check(const struct km_series *series, const struct added *added, uin
 
 static void every_interval_holds_its_part_at_every_length(void **state)
 {
-	const char *text = getenv("SEED");
-	uint64_t seed = text ? strtoull(text, NULL, 0) : 1, mix = seed;
+	uint64_t mix = km_test_seed(1);
 	struct added added[400];
 	struct km_series *series;
 	uint32_t k;
 
 	(void)state;
-	print_message("# SEED=%llu\n", (unsigned long long)seed);
 	assert_int_equal(km_series_create(&series, AGENTS, 1000), 0);
 	for (k = 0; k < KM_ARRAY_NR(added); k++) {
 		/* The run grows by half every 20 requests: some 12 folds in all. */

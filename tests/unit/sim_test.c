@@ -19,16 +19,7 @@
 #include "sim/experiment.h"
 #include "sim/math.h"
 #include "sim/sweep.h"
-
-static uint64_t seed_get(void)
-{
-	const char *text = getenv("SEED");
-	uint64_t seed = text ? strtoull(text, NULL, 0) : 20;
-
-	print_message("seed %llu; repeat with SEED=%llu\n", (unsigned long long)seed,
-		      (unsigned long long)seed);
-	return seed;
-}
+#include "tests/support/seed.h"
 
 /* A few thousand requests; no built-in zone, so that a new fit changes no test. */
 /* Figure 1 as it stands, and the rest of about what the zones have. */
@@ -90,7 +81,7 @@ static struct km_sim_point point_of(const struct km_sim_zone *zone, const struct
 				      .agent_nr = 4,
 				      .load = 1,
 				      .cache = 1,
-				      .seed = seed_get() };
+				      .seed = km_test_seed(20) };
 }
 
 static void run(struct km_sim_point *point)
@@ -672,7 +663,7 @@ static void a_zone_has_the_rate_and_the_types_it_states(void **state)
 	(void)state;
 	zone.hours = 20;
 	zone.burst_s = 20; /* many short ones: the share of time is near what is stated */
-	assert_int_equal(km_sim_zone_open(&source, &zone, 2, seed_get(), NULL), 0);
+	assert_int_equal(km_sim_zone_open(&source, &zone, 2, km_test_seed(20), NULL), 0);
 	while (source->next(source, &arrival, 1, NULL) > 0) {
 		assert_true(arrival.at_ns >= last);
 		assert_true(arrival.type_idx < 200);
@@ -700,7 +691,7 @@ static void bursts_are_of_the_rarer_types(void **state)
 	zone.skew = 10; /* without bursts only a few types come */
 	zone.burst_types = 400;
 	zone.burst_rare = 0.5;
-	assert_int_equal(km_sim_zone_open(&source, &zone, 1, seed_get(), NULL), 0);
+	assert_int_equal(km_sim_zone_open(&source, &zone, 1, km_test_seed(20), NULL), 0);
 	while (source->next(source, &arrival, 1, NULL) > 0) {
 		types += !seen[arrival.type_idx];
 		seen[arrival.type_idx] = true;
@@ -720,8 +711,8 @@ static double mean_place(double popular_cost)
 	zone.popular_cost = popular_cost;
 	zone.burst_share = 0;
 	zone.trade_s = 0;
-	zone.seed = seed_get();
-	assert_int_equal(km_sim_zone_open(&source, &zone, 1, seed_get(), NULL), 0);
+	zone.seed = km_test_seed(20);
+	assert_int_equal(km_sim_zone_open(&source, &zone, 1, km_test_seed(20), NULL), 0);
 	while (source->next(source, &arrival, 1, NULL) > 0) {
 		sum += km_cost_drawn_place(zone.seed, arrival.trait[0]);
 		nr++;

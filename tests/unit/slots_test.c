@@ -19,6 +19,7 @@
 #include "alloc/slots.h"
 #include "lib/rand.h"
 #include "tests/fail_alloc.h"
+#include "tests/support/seed.h"
 
 #define MIB (UINT64_C(1) << 20)
 #define NO_LIMIT UINT64_MAX
@@ -290,8 +291,7 @@ static void random_takes_and_gives_follow_the_model(void **state)
 	enum { NR = 200, STEPS = 20000 };
 	const uint64_t class_bytes[] = { 1, 100, 5000, 70000, MIB, 2 * MIB, 5 * MIB };
 	const uint32_t class_nr = KM_ARRAY_NR(class_bytes);
-	const char *env = getenv("SEED");
-	uint64_t seed = env ? strtoull(env, NULL, 0) : 5, max = 30 * MIB, taken_bytes = 0;
+	uint64_t seed = km_test_seed(5), max = 30 * MIB, taken_bytes = 0;
 	uint64_t takes = 0, refused = 0;
 	struct km_arena *arena = make_arena(0);
 	struct km_slots *slots = make_slots(arena, class_nr, class_bytes, max, false);
@@ -301,7 +301,6 @@ static void random_takes_and_gives_follow_the_model(void **state)
 	unsigned int step;
 
 	(void)state;
-	print_message("# SEED=%llu\n", (unsigned long long)seed);
 	km_rand_init(&rand, seed);
 	for (step = 0; step < STEPS; step++) {
 		struct held *one = &held[km_rand_below(&rand, NR)];

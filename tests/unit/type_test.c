@@ -16,6 +16,7 @@
 
 #include "core/type.h"
 #include "lib/rand.h"
+#include "tests/support/seed.h"
 
 /* Traits a, b, and c, which no rule uses. */
 enum { A, B, C, TRAIT_NR };
@@ -24,16 +25,6 @@ static const struct km_rule_desc rules[] = {
 	{ "R1", 1 << A | 1 << B },
 	{ "R2", 1 << A },
 };
-
-static uint64_t seed_get(uint64_t otherwise)
-{
-	const char *text = getenv("SEED");
-	uint64_t seed = text ? strtoull(text, NULL, 0) : otherwise;
-
-	print_message("seed %llu; repeat with SEED=%llu\n", (unsigned long long)seed,
-		      (unsigned long long)seed);
-	return seed;
-}
 
 static struct km_types *create(uint32_t type_cap, uint32_t rule_obj_cap)
 {
@@ -283,7 +274,7 @@ static void a_million_new_types_never_disturb_those_in_flight(void **state)
 	uint32_t i, j;
 
 	(void)state;
-	km_rand_init(&rand, seed_get(1));
+	km_rand_init(&rand, km_test_seed(1));
 	for (i = 0; i < STREAM; i++) {
 		struct flight *f = &flight[km_rand_below(&rand, FLIGHT)];
 		struct km_type *type;
@@ -350,7 +341,7 @@ static void names_stay_true_under_recycling(void **state)
 	uint32_t i, j;
 
 	(void)state;
-	km_rand_init(&rand, seed_get(2));
+	km_rand_init(&rand, km_test_seed(2));
 	for (i = 0; i < ROUNDS; i++) {
 		const uint32_t f = (uint32_t)km_rand_below(&rand, FLIGHT);
 		const uint32_t a = (uint32_t)km_rand_below(&rand, VALUES);

@@ -15,6 +15,7 @@
 
 #include "place/rules.h"
 #include "place/zone.h"
+#include "tests/support/seed.h"
 
 /* What small_cfg() generates; to be set anew when the fit or the generator changes. */
 #define TRACE_OF_SEED_1 UINT64_C(0x351030244caf6411)
@@ -22,18 +23,14 @@
 
 static struct km_zone_cfg small_cfg(void)
 {
-	const char *text = getenv("SEED");
-	struct km_zone_cfg cfg = {
-		.seed = text ? strtoull(text, NULL, 0) : 1,
+	return (struct km_zone_cfg){
+		.seed = km_test_seed(1),
 		.server_nr = 500,
 		.create_nr = 20000,
 		.level = KM_LEVEL_VMTYPE,
 		.fill = 0.7,
 		.batches = true,
 	};
-
-	print_message("SEED=%llu\n", (unsigned long long)cfg.seed);
-	return cfg;
 }
 
 /* FNV-1a, 64 bits. */
